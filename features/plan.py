@@ -1,0 +1,52 @@
+"""Plans: which rows a table shall hold, decided before anything is rendered, as a function of params and seed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.params import PairsParams
+
+IMAGE_EDIT, TEXT_TO_IMAGE, TEXT_TO_VIDEO = "image_edit", "text_to_image", "text_to_video"
+GROUPS = (IMAGE_EDIT, TEXT_TO_IMAGE, TEXT_TO_VIDEO)
+
+
+@dataclass(frozen=True)
+class PlannedRow:
+    """One row to be made. Its random numbers depend on `number`, `group` and `split` alone, not on other rows."""
+
+    number: int
+    group: str
+    split: str
+    task: str
+
+    def generator(self, seed: int) -> np.random.Generator:
+        return np.random.default_rng([seed, self.number, GROUPS.index(self.group), self.split == "train"])
+
+
+def plan_pairs(params: PairsParams) -> list[PlannedRow]:
+    """All rows of a stage's table; validation rows come on top of the counts."""
+    wanted = {IMAGE_EDIT: params.image_edit, TEXT_TO_IMAGE: params.text_to_image, TEXT_TO_VIDEO: params.text_to_video}
+    rows = []
+    for group, count in wanted.items():
+        held_out = max(1, round(count * params.validation_share)) if count else 0
+        for split, size in (("train", count), ("validation", held_out)):
+            rows += [PlannedRow(i, group, split, _task(i, group, params.tasks)) for i in range(size)]
+    return rows
+
+
+def shards(rows: list[PlannedRow], size: int) -> list[list[PlannedRow]]:
+    """Rows cut into shards of one group and split each, so that a shard has one geometry."""
+    found = []
+    for group in GROUPS:
+        for split in ("train", "validation"):
+            chosen = [row for row in rows if row.group == group and row.split == split]
+            found += [chosen[start : start + size] for start in range(0, len(chosen), size)]
+    return found
+
+
+def _task(number: int, group: str, weights: Mapping[str, int]) -> str:
+    if group != IMAGE_EDIT:
+        return "text_to_video"
+    wheel = [task for task, weight in weights.items() for _ in range(weight)]
+    return wheel[number % len(wheel)]

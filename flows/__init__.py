@@ -1,0 +1,1 @@
+"""Flows: what composes the rooms into pipelines, and the commands."""

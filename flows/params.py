@@ -1,0 +1,103 @@
+"""params.yaml as frozen objects: every value that changes a result, one block a room."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from features.params import FeaturesParams
+from inference.params import InferenceParams
+from models.build import ModelParams
+from training.params import TrainingParams
+from training.spec import MediaParams
+
+
+class ParamsError(ValueError):
+    """Values that are missing, unknown or out of bounds; the message lists each with its path."""
+
+
+class EvaluationParams(BaseModel):
+    """The block `evaluation`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    seed: int
+    resamples: int
+    sheet_rows: int
+
+
+class Params(BaseModel):
+    """All of params.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    seed: int
+    data: str
+    media: MediaParams
+    models: ModelParams
+    features: FeaturesParams
+    training: TrainingParams
+    inference: InferenceParams
+    evaluation: EvaluationParams
+
+    @classmethod
+    def read(cls, path: Path, overrides: Sequence[str] = ()) -> "Params":
+        """The file's values, with `key.path=value` overrides on top.
+
+        Raises:
+            ParamsError: a key is missing or unknown, or a value is out of bounds.
+        """
+        if not path.is_file():
+            raise ParamsError(f"{path}: no such parameter file")
+        values = yaml.safe_load(path.read_text())
+        for override in overrides:
+            values = overridden(values, override)
+        return cls.checked(values, str(path))
+
+    @classmethod
+    def checked(cls, values: Any, origin: str) -> "Params":
+        """Validate plain values, every fault with its path."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            faults = [f"  {'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()]
+            raise ParamsError("\n".join([f"{origin}: {len(faults)} fault(s)", *faults])) from error
+
+
+def overridden(values: Mapping[str, Any], override: str) -> dict[str, Any]:
+    """Values with one `key.path=value` put in, the value read as YAML.
+
+    Raises:
+        ParamsError: the override has no `=`, or its path names no existing key.
+    """
+    path, equals, text = override.partition("=")
+    if not equals:
+        raise ParamsError(f"override {override!r} is not of the form key.path=value")
+    *folders, last = path.strip().split(".")
+    result: dict[str, Any] = dict(values)
+    place: Any = result
+    for key in folders:
+        if not isinstance(place.get(key), Mapping):
+            raise ParamsError(f"override {override!r}: no block {key!r}")
+        place[key] = dict(place[key])
+        place = place[key]
+    if last not in place:
+        raise ParamsError(f"override {override!r}: no key {last!r}; known here: {', '.join(map(str, place))}")
+    place[last] = yaml.safe_load(text)
+    return result
+
+
+def overlaid(values: Mapping[str, Any], overlay: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Values with an overlay's differing keys put in.
+
+    Raises:
+        ParamsError: the overlay names a key that the values lack.
+    """
+    result = dict(values)
+    for key, value in overlay.items():
+        here = f"{path}{key}"
+        if key not in result:
+            raise ParamsError(f"the overlay's key {here} does not exist")
+        nested = isinstance(value, Mapping) and isinstance(result[key], Mapping)
+        result[key] = overlaid(result[key], value, f"{here}.") if nested else value
+    return result

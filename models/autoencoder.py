@@ -1,0 +1,265 @@
+"""The temporal autoencoder (TAE): 2D layers each followed by a 1D temporal layer (Movie Gen, section 3.1.1)."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, model_validator
+from torch import Tensor, nn
+
+from models.shapes import Latent, LatentShape, Video
+
+
+class AutoencoderConfig(BaseModel):
+    """Shape of the autoencoder.
+
+    Space shrinks by `pixel_patch` times two per level after the first, time by two for each of the first
+    `temporal_halvings` level changes. The paper's 8x8x8 is pixel_patch 1 with four levels and three halvings; a pixel
+    patch of 2 saves the costly full-resolution layers on a CPU.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    latent_channels: int
+    channels: tuple[int, ...]
+    blocks: int
+    groups: int
+    pixel_patch: int
+    temporal_halvings: int
+
+    @model_validator(mode="after")
+    def _levels_are_enough(self) -> Self:
+        if self.temporal_halvings > len(self.channels) - 1:
+            raise ValueError(f"{self.temporal_halvings} temporal halvings need as many level changes")
+        if any(width % self.groups for width in self.channels):
+            raise ValueError(f"channels {self.channels} are not all multiples of groups {self.groups}")
+        return self
+
+    @property
+    def spatial_factor(self) -> int:
+        return int(self.pixel_patch * 2 ** (len(self.channels) - 1))
+
+    @property
+    def temporal_factor(self) -> int:
+        return int(2**self.temporal_halvings)
+
+    def latent_shape(self, frames: int, height: int, width: int) -> LatentShape:
+        """Shape of the latents of a video: T' frames give ceil(T' / temporal factor) latent frames.
+
+        Raises:
+            ValueError: height or width is not a multiple of the spatial factor.
+        """
+        if height % self.spatial_factor or width % self.spatial_factor:
+            raise ValueError(f"{height}x{width} is not a multiple of {self.spatial_factor} pixels")
+        return LatentShape(
+            self.latent_channels,
+            -(-frames // self.temporal_factor),
+            height // self.spatial_factor,
+            width // self.spatial_factor,
+        )
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Mean and log variance of q(latents | video), before normalisation."""
+
+    mean: Latent
+    log_variance: Latent
+
+    def sample(self, noise: Latent) -> Latent:
+        return self.mean + (0.5 * self.log_variance).exp() * noise
+
+
+class TemporalConv(nn.Conv3d):
+    """1D convolution over time with symmetric replicate padding, starting as the identity."""
+
+    def __init__(self, channels: int, stride: int = 1) -> None:
+        super().__init__(channels, channels, (3, 1, 1), (stride, 1, 1))
+        nn.init.dirac_(self.weight)
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2] == 1:
+            # Replicating a single frame makes all three taps see it: one 1x1 convolution with the summed taps.
+            return F.conv3d(x, self.weight.sum(dim=2, keepdim=True), self.bias)
+        return super().forward(F.pad(x, (0, 0, 0, 0, 1, 1), mode="replicate"))
+
+
+class SpatialConv(nn.Conv2d):
+    """2D convolution on every frame of [b c f h w]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        frames = super().forward(rearrange(x, "b c f h w -> (b f) c h w"))
+        return rearrange(frames, "(b f) c h w -> b c f h w", b=x.shape[0])
+
+
+class FrameNorm(nn.GroupNorm):
+    """Group normalisation of each frame on its own, so that a frame does not depend on the clip's length."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        frames = super().forward(rearrange(x, "b c f h w -> (b f) c h w"))
+        return rearrange(frames, "(b f) c h w -> b c f h w", b=x.shape[0])
+
+
+class ResidualBlock(nn.Module):
+    """Two times norm, SiLU, 2D convolution, temporal convolution."""
+
+    def __init__(self, inner: int, outer: int, groups: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = FrameNorm(groups, inner), FrameNorm(groups, outer)
+        self.spatial1, self.temporal1 = SpatialConv(inner, outer, 3, padding=1), TemporalConv(outer)
+        self.spatial2, self.temporal2 = SpatialConv(outer, outer, 3, padding=1), TemporalConv(outer)
+        self.shortcut = SpatialConv(inner, outer, 1) if inner != outer else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.temporal1(self.spatial1(F.silu(self.norm1(x))))
+        hidden = self.temporal2(self.spatial2(F.silu(self.norm2(hidden))))
+        shortcut: Tensor = self.shortcut(x)
+        return shortcut + hidden
+
+
+class FactoredAttention(nn.Module):
+    """Spatial attention in each frame, then temporal attention at each position, as residuals."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.norm = FrameNorm(groups, channels)
+        self.spatial = nn.Linear(channels, 3 * channels)
+        self.spatial_out = nn.Linear(channels, channels)
+        self.temporal = nn.Linear(channels, 3 * channels)
+        self.temporal_out = nn.Linear(channels, channels)
+        for layer in (self.spatial_out, self.temporal_out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, _, frames, height, width = x.shape
+        tokens = rearrange(self.norm(x), "b c f h w -> (b f) (h w) c")
+        mixed = rearrange(
+            self._attend(tokens, self.spatial, self.spatial_out), "(b f) (h w) c -> b c f h w", b=batch, h=height
+        )
+        x = x + mixed
+        if frames == 1:
+            return x
+        tokens = rearrange(x, "b c f h w -> (b h w) f c")
+        mixed = self._attend(tokens, self.temporal, self.temporal_out)
+        return x + rearrange(mixed, "(b h w) f c -> b c f h w", b=batch, h=height, w=width)
+
+    @staticmethod
+    def _attend(tokens: Tensor, project: nn.Linear, out: nn.Linear) -> Tensor:
+        query, key, value = project(tokens).chunk(3, dim=-1)
+        mixed: Tensor = out(F.scaled_dot_product_attention(query, key, value))
+        return mixed
+
+
+class Down(nn.Module):
+    """Halve space by a strided 2D convolution and, where asked, time by a strided temporal one."""
+
+    def __init__(self, inner: int, outer: int, halve_time: bool) -> None:
+        super().__init__()
+        self.spatial = SpatialConv(inner, outer, 3, stride=2, padding=1)
+        self.temporal = TemporalConv(outer, stride=2 if halve_time else 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.temporal(self.spatial(x))
+        return out
+
+
+class Up(nn.Module):
+    """Double space and, where asked, time: nearest neighbour, then convolution."""
+
+    def __init__(self, inner: int, outer: int, double_time: bool) -> None:
+        super().__init__()
+        self.scale = (2 if double_time else 1, 2, 2)
+        self.spatial = SpatialConv(inner, outer, 3, padding=1)
+        self.temporal = TemporalConv(outer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        larger = F.interpolate(x, scale_factor=self.scale, mode="nearest")
+        out: Tensor = self.temporal(self.spatial(larger))
+        return out
+
+
+class Autoencoder(nn.Module):
+    """Video [b 3 f h w] in [-1, 1] to normalised latents [b c l h w] and back. A picture is a one-frame video."""
+
+    latent_mean: Tensor
+    latent_std: Tensor
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        first, last = config.channels[0], config.channels[-1]
+        pixels = 3 * config.pixel_patch**2
+        self.encoder = nn.Sequential(
+            SpatialConv(pixels, first, 3, padding=1),
+            *_encoder_levels(config),
+            FrameNorm(config.groups, last),
+            nn.SiLU(),
+            SpatialConv(last, 2 * config.latent_channels, 3, padding=1),
+        )
+        self.decoder = nn.Sequential(
+            SpatialConv(config.latent_channels, last, 3, padding=1),
+            *_decoder_levels(config),
+            FrameNorm(config.groups, first),
+            nn.SiLU(),
+            SpatialConv(first, pixels, 3, padding=1),
+        )
+        self.register_buffer("latent_mean", torch.zeros(config.latent_channels))
+        self.register_buffer("latent_std", torch.ones(config.latent_channels))
+
+    def posterior(self, video: Video) -> Posterior:
+        """q(latents | video), unnormalised, as training needs it."""
+        p = self.config.pixel_patch
+        packed = rearrange(video, "b c f (h p) (w q) -> b (c p q) f h w", p=p, q=p)
+        mean, log_variance = self.encoder(packed).float().chunk(2, dim=1)
+        return Posterior(mean, log_variance.clamp(-30, 20))
+
+    def reconstruct(self, latents: Latent, frames: int) -> Video:
+        """Decode unnormalised latents to `frames` frames; the surplus of the last latent frame is dropped."""
+        p = self.config.pixel_patch
+        packed = self.decoder(latents)[:, :, :frames].float()
+        return rearrange(packed, "b (c p q) f h w -> b c f (h p) (w q)", p=p, q=p)
+
+    def encode(self, video: Video) -> Latent:
+        """Normalised mode of the posterior: what the transformer reads, in training and at inference alike."""
+        return (self.posterior(video).mean - self._over_channels(self.latent_mean)) / self._over_channels(
+            self.latent_std
+        )
+
+    def decode(self, latents: Latent, frames: int) -> Video:
+        """The video of normalised latents, clipped to [-1, 1]."""
+        raw = latents.float() * self._over_channels(self.latent_std) + self._over_channels(self.latent_mean)
+        return self.reconstruct(raw, frames).clamp(-1, 1)
+
+    def set_normalisation(self, mean: Float[Tensor, " c"], std: Float[Tensor, " c"]) -> None:
+        """Fix the per-channel statistics that give latents zero mean and unit variance."""
+        self.latent_mean.copy_(mean)
+        self.latent_std.copy_(std)
+
+    @staticmethod
+    def _over_channels(values: Tensor) -> Tensor:
+        return values[None, :, None, None, None]
+
+
+def _encoder_levels(config: AutoencoderConfig) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for level, width in enumerate(config.channels):
+        layers += [ResidualBlock(width, width, config.groups) for _ in range(config.blocks)]
+        if level + 1 < len(config.channels):
+            layers.append(Down(width, config.channels[level + 1], halve_time=level < config.temporal_halvings))
+    return [*layers, FactoredAttention(config.channels[-1], config.groups)]
+
+
+def _decoder_levels(config: AutoencoderConfig) -> list[nn.Module]:
+    last = config.channels[-1]
+    layers: list[nn.Module] = [FactoredAttention(last, config.groups)]
+    for level in reversed(range(len(config.channels))):
+        width = config.channels[level]
+        layers += [ResidualBlock(width, width, config.groups) for _ in range(config.blocks)]
+        if level > 0:
+            layers.append(Up(width, config.channels[level - 1], double_time=level <= config.temporal_halvings))
+    return layers

@@ -1,0 +1,78 @@
+"""What the editor needs of a text-to-video backbone, and the widening that is the same for all."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from models.conditioning import Condition
+from models.shapes import FlowTime, FrameOffsets, Latent
+from models.text import TextContext
+
+TASK_TOKENS = 4  # Movie Gen Edit, section 5.1.1
+
+
+@dataclass(frozen=True)
+class TaskSignal:
+    """What a task id contributes: four context tokens and one vector for the time embedding."""
+
+    tokens: Float[Tensor, "b 4 d"]
+    time: Float[Tensor, "b d"]
+
+
+class Backbone(Protocol):
+    """A text-to-video velocity network."""
+
+    width: int
+    latent_channels: int
+    max_latent_frames: int
+
+    def __call__(
+        self,
+        x: Latent,
+        t: FlowTime,
+        text: TextContext,
+        offsets: FrameOffsets,
+        task: TaskSignal | None = None,
+    ) -> Latent:
+        """Velocity of the latents `x`; once widened, `x` carries the source latents as a second half of its channels.
+
+        `offsets` is the temporal position of the first latent frame of each sample.
+        """
+        ...
+
+    def widen(self) -> None:
+        """Make room for source latents on the channel axis, with new weights at zero."""
+        ...
+
+
+class WidenedPatchEmbed(nn.Module):
+    """A patch embedding over twice the channels, kept as two convolutions.
+
+    Algebraically one convolution with doubled input channels (Movie Gen Edit, section 5.1.1); as a sum of two, the
+    freshly widened model is equal to its base to the last bit, which a single longer reduction would not be.
+    """
+
+    def __init__(self, video: nn.Conv3d) -> None:
+        super().__init__()
+        self.video = video
+        self.source = nn.Conv3d(
+            video.in_channels, video.out_channels, video.kernel_size, video.stride, bias=False, device=video.weight.device
+        ).to(video.weight.dtype)
+        nn.init.zeros_(self.source.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        noisy, source = x.chunk(2, dim=1)
+        return self.video(noisy) + self.source(source)
+
+
+class TextToVideo(nn.Module):
+    """A backbone before it is widened, called like an editor: source and task of the condition are not looked at."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, x_t: Latent, t: FlowTime, condition: Condition) -> Latent:
+        return self.backbone(x_t, t, condition.text, condition.offsets)

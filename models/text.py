@@ -1,0 +1,73 @@
+"""Text conditioning as data: token states of one or several encoders, padded and masked (Movie Gen, section 3.1.4)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from models.shapes import TextMask, TextStates
+
+TrimmedText = tuple[Tensor, ...]  # per encoder [s e], without padding: the stored form
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """One encoder's token states and which of them are real; padding is never attended to."""
+
+    states: TextStates
+    mask: TextMask
+
+
+@dataclass(frozen=True)
+class TextContext:
+    """The parts of all encoders, in the encoders' order; each keeps its own width and length."""
+
+    parts: tuple[TextPart, ...]
+
+    def __len__(self) -> int:
+        return int(self.parts[0].states.shape[0])
+
+    def to(self, device: torch.device | str) -> "TextContext":
+        return TextContext(tuple(TextPart(p.states.to(device), p.mask.to(device)) for p in self.parts))
+
+    def trimmed(self, row: int) -> TrimmedText:
+        """One row without padding: the inverse of `pad_texts`."""
+        return tuple(part.states[row][part.mask[row]] for part in self.parts)
+
+    def repeat(self, count: int) -> "TextContext":
+        """A single row repeated `count` times."""
+        return TextContext(tuple(TextPart(p.states.expand(count, -1, -1), p.mask.expand(count, -1)) for p in self.parts))
+
+
+class TextEncoder(Protocol):
+    """A frozen text encoder. `revision` changes whenever its output could; `widths` has one entry a part."""
+
+    widths: tuple[int, ...]
+    revision: str
+
+    def encode(self, texts: Sequence[str]) -> TextContext:
+        """Padded token states of a batch of texts."""
+        ...
+
+
+def pad_texts(rows: Sequence[TrimmedText]) -> TextContext:
+    """Stack trimmed rows into one padded context."""
+    return TextContext(tuple(_pad([row[i] for row in rows]) for i in range(len(rows[0]))))
+
+
+def join_texts(contexts: Sequence[TextContext]) -> TextContext:
+    """Concatenate contexts on the batch axis, padding each part to its longest."""
+    rows = [context.trimmed(i) for context in contexts for i in range(len(context))]
+    return pad_texts(rows)
+
+
+def _pad(rows: Sequence[Tensor]) -> TextPart:
+    longest = max(row.shape[0] for row in rows)
+    states = rows[0].new_zeros((len(rows), longest, rows[0].shape[1]), dtype=torch.float32)
+    mask = torch.zeros((len(rows), longest), dtype=torch.bool, device=rows[0].device)
+    for i, row in enumerate(rows):
+        states[i, : row.shape[0]] = row.float()
+        mask[i, : row.shape[0]] = True
+    return TextPart(states, mask)

@@ -1,0 +1,1 @@
+"""The only doors between pipelines: LanceDB tables, MLflow models, media files, receipts."""

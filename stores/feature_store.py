@@ -1,0 +1,187 @@
+"""The feature store: LanceDB tables written by upsert, published by tag and read by receipt. Only home of lancedb."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stores.receipts import ReceiptError, TableReceipt
+from stores.schema import QUARANTINE, TableSpec
+
+Row = Mapping[str, Any]
+VOLATILE = frozenset({"sha256", "seconds"})  # never part of a row's digest
+
+
+class FeatureStore:
+    """One stage's folder of tables, at a path or any LanceDB URI. Each folder has one writing stage."""
+
+    def __init__(self, root: Path | str, folder: str) -> None:
+        self.folder = folder
+        self.uri = f"{root}/{folder}"
+        self._db = lancedb.connect(self.uri)
+
+    def upsert(self, spec: TableSpec, rows: Sequence[Row], replace: bool = False) -> int:
+        """Write rows whose id is new (or all, if `replace`) and return how many rows the table gained.
+
+        The batch is de-duplicated first: two new rows of one id in a batch would both be inserted.
+        """
+        if not rows:
+            return 0
+        unique = {row["id"]: row for row in rows}
+        batch = pa.Table.from_pylist([_complete(spec, row) for row in unique.values()], schema=spec.schema)
+        table = self._open_or_create(spec)
+        before = table.count_rows()
+        merge = table.merge_insert("id").when_not_matched_insert_all()
+        (merge.when_matched_update_all() if replace else merge).execute(batch)
+        return int(table.count_rows() - before)
+
+    def retain(self, spec: TableSpec, ids: Sequence[str]) -> None:
+        """Delete rows that are not of the present plan; published versions keep them."""
+        stale = sorted(self.ids(spec) - set(ids))
+        if not stale:
+            return
+        table = self._open_or_create(spec)
+        for start in range(0, len(stale), 500):
+            listed = ", ".join(f"'{key}'" for key in stale[start : start + 500])
+            table.delete(f"id IN ({listed})")
+
+    def ids(self, spec: TableSpec) -> set[str]:
+        """Ids that the table's newest version holds; empty if there is no table."""
+        if not self.has(spec):
+            return set()
+        return set(self._scan(self._db.open_table(spec.name), ["id"], None)["id"].to_pylist())
+
+    def has(self, spec: TableSpec) -> bool:
+        return spec.name in self._table_names()
+
+    def draft(self, spec: TableSpec, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
+        """Rows of the newest, possibly unpublished, version, ordered by id: for the stage that owns the table."""
+        if not self.has(spec):
+            empty: pa.Table = spec.schema.empty_table()
+            return empty.select(list(columns)) if columns else empty
+        return _by_id(self._scan(self._db.open_table(spec.name), columns, where))
+
+    def quarantine(self, rows: Sequence[Row]) -> None:
+        """Keep rejected rows with their reasons."""
+        self.upsert(QUARANTINE, rows)
+
+    def publish(self, spec: TableSpec) -> TableReceipt:
+        """Tag the newest version with the digest of its content, so that readers may open it."""
+        table = self._open_or_create(spec)
+        digests = self._scan(table, ["id", "sha256"], None)
+        digest = _table_digest(digests)
+        tag = table.tags.update if digest in table.tags.list() else table.tags.create
+        tag(digest, table.version)
+        columns = {field.name: str(field.type) for field in spec.schema}
+        return TableReceipt(
+            folder=self.folder, table=spec.name, rows=digests.num_rows, digest=digest, columns=columns
+        )
+
+    def open(self, receipt: TableReceipt) -> "PublishedTable":
+        """The content a receipt stands for.
+
+        Raises:
+            ReceiptError: the table or its tag is gone.
+        """
+        if receipt.table not in self._table_names():
+            raise ReceiptError(f"{self.uri}: table {receipt.table!r} is missing; rerun stage {receipt.folder!r}")
+        table = self._db.open_table(receipt.table)
+        if receipt.digest not in table.tags.list():
+            raise ReceiptError(
+                f"{self.uri}: table {receipt.table!r} has no version {receipt.digest[:12]}; "
+                f"rerun stage {receipt.folder!r}"
+            )
+        table.checkout(receipt.digest)
+        return PublishedTable(table, receipt)
+
+    def _open_or_create(self, spec: TableSpec) -> Any:
+        if self.has(spec):
+            return self._db.open_table(spec.name)
+        table = self._db.create_table(spec.name, schema=spec.schema)
+        # Declared, so that two writers of one new id cannot both insert it.
+        table.set_unenforced_primary_key("id")
+        return table
+
+    def _table_names(self) -> set[str]:
+        return set(self._db.list_tables().tables)
+
+    @staticmethod
+    def _scan(table: Any, columns: Sequence[str] | None, where: str | None) -> pa.Table:
+        query = table.search()
+        if columns:
+            query = query.select(list(columns))
+        if where:
+            query = query.where(where)
+        found: pa.Table = query.limit(None).to_arrow()
+        return found
+
+
+class PublishedTable:
+    """A fixed version of a table, opened by its receipt."""
+
+    def __init__(self, table: Any, receipt: TableReceipt) -> None:
+        self._table = table
+        self.receipt = receipt
+
+    def __len__(self) -> int:
+        return self.receipt.rows
+
+    def rows(self, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
+        """Rows ordered by id."""
+        return _by_id(FeatureStore._scan(self._table, columns, where))
+
+    def offsets(self) -> dict[str, int]:
+        """Place of every id in storage order, for `take`."""
+        return {key: i for i, key in enumerate(self._table.search().select(["id"]).limit(None).to_arrow()["id"].to_pylist())}
+
+    def take(self, ids: Sequence[str], offsets: Mapping[str, int], columns: Sequence[str]) -> pa.Table:
+        """Rows in the order of `ids`, repeats included.
+
+        LanceDB gives rows back in storage order and once each, whatever was asked, so they are aligned by id here.
+        """
+        places = sorted({offsets[key] for key in ids})
+        found = self._table.take_offsets(places).select(["id", *columns]).to_arrow()
+        where = {key: i for i, key in enumerate(found["id"].to_pylist())}
+        return found.take(pa.array([where[key] for key in ids]))
+
+
+def _by_id(table: pa.Table) -> pa.Table:
+    return table.take(pc.sort_indices(table["id"])) if "id" in table.column_names else table
+
+
+def _complete(spec: TableSpec, row: Row) -> dict[str, Any]:
+    names = [field.name for field in spec.schema if field.name != "sha256"]
+    unknown = set(row) - set(names) - {"sha256"}
+    if unknown:
+        raise ValueError(f"table {spec.name!r} has no columns {sorted(unknown)}")
+    filled = {name: row.get(name) for name in names}
+    return {**filled, "sha256": _row_digest(filled)}
+
+
+def _row_digest(row: Mapping[str, Any]) -> str:
+    total = hashlib.sha256()
+    for name in sorted(set(row) - VOLATILE):
+        total.update(f"\n{name}=".encode())
+        _feed(total, row[name])
+    return total.hexdigest()
+
+
+def _feed(total: Any, value: Any) -> None:
+    if isinstance(value, bytes):
+        total.update(value)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            total.update(b"|")
+            _feed(total, item)
+    else:
+        total.update(json.dumps(value).encode())
+
+
+def _table_digest(digests: pa.Table) -> str:
+    lines = sorted(f"{key} {sha}" for key, sha in zip(*(digests[c].to_pylist() for c in ("id", "sha256")), strict=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

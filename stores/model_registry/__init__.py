@@ -1,0 +1,1 @@
+"""The MLflow door: tracking runs and registered models. Only home of mlflow."""

@@ -1,0 +1,174 @@
+"""Training rows from the feature store, batch by batch, in the order the mix prescribes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from models.conditioning import NullCondition
+from models.shapes import Latent, TaskIds
+from models.tasks import parse_task
+from models.text import TextContext, pad_texts
+from stores.feature_store import PublishedTable
+from training.mixing import Mix, ShuffledRows
+from training.params import GroupParams
+
+TRAIN, VALIDATION = "train", "validation"
+COLUMNS = ("task", "latent_shape", "source_latents", "target_latents", "text_states")
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """A homogeneous batch of triples: source latents (c_img), instruction states (c_instruct), target latents (x_img).
+
+    `step` is the number of the optimizer's micro-step, from which every random number of the step is drawn.
+    """
+
+    step: int
+    group: str
+    source: Latent
+    target: Latent
+    text: TextContext
+    task: TaskIds
+
+    def __len__(self) -> int:
+        return self.target.shape[0]
+
+    def to(self, device: torch.device | str) -> "PairBatch":
+        moved = (self.source.to(device), self.target.to(device), self.text.to(device), self.task.to(device))
+        return PairBatch(self.step, self.group, *moved)
+
+
+def latents_of(data: bytes, shape: Sequence[int]) -> Tensor:
+    """Latents [c l h w] in fp32 from their stored float16 bytes."""
+    return torch.from_numpy(np.frombuffer(data, dtype="<f2").reshape(tuple(shape)).astype(np.float32))
+
+
+def states_of(parts: Sequence[bytes], widths: Sequence[int]) -> tuple[Tensor, ...]:
+    """Trimmed text states, one [s e] an encoder, from their stored float16 bytes."""
+    arrays = (np.frombuffer(part, dtype="<f2").reshape(-1, e) for part, e in zip(parts, widths, strict=True))
+    return tuple(torch.from_numpy(array.astype(np.float32)) for array in arrays)
+
+
+class PairTable:
+    """A published `edit_pairs` table with its constants, read by id."""
+
+    def __init__(self, pairs: PublishedTable, constants: PublishedTable, text_widths: Sequence[int]) -> None:
+        self._pairs = pairs
+        self._widths = tuple(text_widths)
+        self._offsets = pairs.offsets()
+        index = pairs.rows(["id", "group", "split", "kind", "task"])
+        self._index = index.to_pandas()
+        self._black: dict[tuple[int, ...], Tensor] = {}
+        self._null_text: TextContext | None = None
+        self._read_constants(constants.rows())
+
+    def ids(self, group: str, split: str) -> list[str]:
+        """Ids of a group's rows in a split, in id order."""
+        rows = self._index
+        found: list[str] = rows[(rows["group"] == group) & (rows["split"] == split)]["id"].tolist()
+        return found
+
+    def groups(self) -> list[str]:
+        return sorted(self._index["group"].unique())
+
+    def batch(self, ids: Sequence[str], step: int, group: str) -> PairBatch:
+        """The rows of these ids, in this order."""
+        rows = self._pairs.take(ids, self._offsets, COLUMNS).to_pylist()
+        return PairBatch(
+            step=step,
+            group=group,
+            source=torch.stack([self._source(row) for row in rows]),
+            target=torch.stack([latents_of(row["target_latents"], row["latent_shape"]) for row in rows]),
+            text=pad_texts([states_of(row["text_states"], self._widths) for row in rows]),
+            task=torch.tensor([int(parse_task(row["task"])) for row in rows]),
+        )
+
+    def instructions(self, split: str) -> tuple[TextContext, TaskIds]:
+        """Text states and tasks of all editing rows of a split, for the task predictor."""
+        table = self._pairs.rows(["id", "task", "text_states"], where=f"split = '{split}' AND task != 'text_to_video'")
+        rows = table.to_pylist()
+        text = pad_texts([states_of(row["text_states"], self._widths) for row in rows])
+        return text, torch.tensor([int(parse_task(row["task"])) for row in rows])
+
+    def null(self, shape: Sequence[int]) -> NullCondition:
+        """Empty text and encoded black video for latents of this shape [c l h w].
+
+        Raises:
+            KeyError: the store holds no black video of this geometry.
+        """
+        if self._null_text is None:
+            raise KeyError("the constants of this store lack the empty text")
+        return NullCondition(self._null_text, self._black[tuple(shape)][None])
+
+    def _source(self, row: dict[str, Any]) -> Tensor:
+        if row["source_latents"] is None:
+            return self._black[tuple(row["latent_shape"])]
+        return latents_of(row["source_latents"], row["latent_shape"])
+
+    def _read_constants(self, table: pa.Table) -> None:
+        for row in table.to_pylist():
+            if row["kind"] == "black":
+                self._black[tuple(row["latent_shape"])] = latents_of(row["latents"], row["latent_shape"])
+            elif row["kind"] == "null_text":
+                self._null_text = pad_texts([states_of(row["text_states"], self._widths)])
+
+
+class StepLoader:
+    """One batch a micro-step, from any step on; Lightning saves and restores its position with the checkpoint.
+
+    Every rank takes its slice of the same global batch, so the order of rows does not depend on the world size.
+    """
+
+    def __init__(
+        self, table: PairTable, groups: dict[str, GroupParams], steps: int, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self._table, self._groups, self._steps = table, groups, steps
+        self._rank, self._world = rank, world
+        self._mix = Mix({name: group.weight for name, group in groups.items()})
+        self._rows = {name: ShuffledRows(table.ids(name, TRAIN), seed, name) for name in groups}
+        self.position = 0
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __iter__(self) -> Iterator[PairBatch]:
+        while self.position < self._steps:
+            step = self.position
+            # Moved before the yield: code after the last yield of a loader never runs.
+            self.position += 1
+            yield self.at(step)
+
+    def at(self, step: int) -> PairBatch:
+        """The batch of one step."""
+        draw = self._mix.at(step)
+        ids = self._rows[draw.group].batch(draw.earlier, self._groups[draw.group].batch)
+        return self._table.batch(ids[self._rank :: self._world], step, draw.group)
+
+    def state_dict(self) -> dict[str, int]:
+        return {"position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.position = state["position"]
+
+
+class ValidationLoader:
+    """Validation rows in fixed order, in homogeneous batches, at most so many batches a group."""
+
+    def __init__(self, table: PairTable, groups: dict[str, GroupParams], most_batches: int) -> None:
+        self._batches: list[tuple[str, list[str]]] = []
+        self._table = table
+        for name, group in groups.items():
+            ids = table.ids(name, VALIDATION)[: group.batch * most_batches]
+            self._batches += [(name, ids[i : i + group.batch]) for i in range(0, len(ids), group.batch)]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[PairBatch]:
+        for number, (group, ids) in enumerate(self._batches):
+            yield self._table.batch(ids, number, group)

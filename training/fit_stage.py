@@ -1,0 +1,158 @@
+"""Fit the base or one editing stage, with its task predictor, and register the result."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from torch import Tensor, nn
+
+from models.backbones.protocol import TextToVideo
+from models.build import (
+    AUTOENCODER,
+    BASE,
+    EDITOR,
+    NetworkConfig,
+    base_bundle,
+    build_base,
+    build_text_encoder,
+    editor_bundle,
+    editor_from_base,
+    load_autoencoder,
+    load_editor,
+)
+from models.task_predictor import TaskPredictor, fit_predictor
+from models.weights import Bundle, load_bundle, save_bundle
+from stores.feature_store import FeatureStore
+from stores.model_registry.models import EDIT_SIGNATURE, ModelFiles, ModelRegistry
+from stores.model_registry.tracking import TrackedRun, Tracking, lineage_tags
+from stores.receipts import Receipt
+from stores.state import State
+from training.data import TRAIN, VALIDATION, PairTable, StepLoader, ValidationLoader
+from training.module import VelocityModule
+from training.preview_callback import PreviewCallback
+from training.spec import TrainingSpec
+from training.trainer import build_trainer, fit_or_resume
+
+VALIDATION_BATCHES = 4
+
+
+def fit_stage(spec: TrainingSpec, state: State) -> Receipt | None:
+    """Train, validate, register; None on ranks other than the first."""
+    stage, options = spec.stage_params(), spec.training.trainer
+    registry = ModelRegistry(Tracking(state))
+    network, config = start_network(spec, registry)
+    table = open_pairs(spec, state, config)
+    module = VelocityModule(network, table, stage, spec.seed, spec.models.backbone.max_latent_frames)
+    _apply_options(network, spec)
+    folder = state.checkpoints / spec.stage / spec.key()
+    with Tracking(state).run(spec.experiment, spec.stage, spec.key(), spec.model_dump(exclude={"inputs"})) as run:
+        run.input(spec.inputs["pairs"].table("edit_pairs"), "training")
+        autoencoder_file = registry.fetch(spec.inputs["autoencoder"].model(AUTOENCODER)).folder / "autoencoder.safetensors"
+        previews = PreviewCallback(run, table, load_autoencoder(load_bundle(autoencoder_file, AUTOENCODER)), stage, options.preview_every)
+        trainer = build_trainer(
+            spec.stage, folder, stage.steps, options, stage.optimizer, stage.ema_decay,
+            run.lightning_logger(), [previews],
+        )  # fmt: skip
+        train = StepLoader(
+            table, stage.groups, stage.steps * options.accumulate, spec.seed, trainer.global_rank,
+            trainer.world_size,
+        )  # fmt: skip
+        validation = ValidationLoader(table, stage.groups, VALIDATION_BATCHES)
+        weights = fit_or_resume(trainer, module, train, validation, folder, stage.steps)
+        if not trainer.is_global_zero:
+            return None
+        network.load_state_dict(weights)
+        figures = {k: round(float(v), 5) for k, v in trainer.validate(module, validation, verbose=False)[0].items()}
+        return _register(spec, run, registry, table, weights, config, figures, autoencoder_file)
+
+
+def start_network(spec: TrainingSpec, registry: ModelRegistry) -> tuple[nn.Module, NetworkConfig]:
+    """The network a stage starts from: fresh, a widened base, or an earlier editor."""
+    encoder_config = spec.models.base_config(build_text_encoder(spec.models.text))
+    start = spec.inputs.get("start")
+    if spec.kind == "base":
+        return TextToVideo(build_base(encoder_config)), encoder_config
+    if start is None:
+        raise ValueError(f"stage {spec.stage!r} starts from {spec.stage_params().start!r}, but has no receipt of it")
+    if BASE in start.models:
+        bundle = load_bundle(registry.fetch(start.model(BASE)).folder / "base.safetensors", BASE)
+        model, config = editor_from_base(bundle, spec.models.editing)
+        return model, config
+    bundle = load_bundle(registry.fetch(start.model(EDITOR)).folder / "editor.safetensors", EDITOR)
+    loaded = load_editor(bundle)
+    return loaded.model.train().requires_grad_(True), loaded.config
+
+
+def open_pairs(spec: TrainingSpec, state: State, config: NetworkConfig) -> PairTable:
+    """The stage's pairs, refused if they were encoded by another text encoder.
+
+    Raises:
+        ValueError: the text states are not of the encoder the network reads.
+    """
+    receipt = spec.inputs["pairs"]
+    pairs = receipt.table("edit_pairs")
+    encoder = receipt.parents.get("text_encoder")
+    if encoder != config.text_revision:
+        raise ValueError(
+            f"stage {spec.stage!r}: pairs were encoded by text encoder {encoder}, the model reads {config.text_revision}"
+        )
+    store = FeatureStore(state.store, pairs.folder)
+    return PairTable(store.open(pairs), store.open(receipt.table("constants")), config.text_widths)
+
+
+def _apply_options(network: nn.Module, spec: TrainingSpec) -> None:
+    options = spec.training.trainer
+    network.backbone.gradient_checkpointing = options.gradient_checkpointing  # type: ignore[union-attr]
+    if options.compile:
+        network.compile()
+
+
+def _fit_predictor(spec: TrainingSpec, table: PairTable) -> tuple[TaskPredictor, dict[str, float]]:
+    text, tasks = table.instructions(TRAIN)
+    params = spec.training.predictor
+    predictor = fit_predictor(text, tasks, params.steps, params.weight_decay)
+    held_text, held_tasks = table.instructions(VALIDATION)
+    accuracy = (predictor.predict(held_text) == held_tasks).float().mean()
+    return predictor, {"predictor_accuracy": round(float(accuracy), 4)}
+
+
+def _register(
+    spec: TrainingSpec, run: TrackedRun, registry: ModelRegistry, table: PairTable, weights: Mapping[str, Tensor],
+    config: NetworkConfig, figures: dict[str, float], autoencoder_file: Path,
+) -> Receipt:  # fmt: skip
+    parents = {
+        "pairs": spec.inputs["pairs"].table("edit_pairs").digest,
+        "autoencoder": spec.inputs["autoencoder"].model(AUTOENCODER).digest,
+    }
+    if "start" in spec.inputs:
+        parents["start"] = next(iter(spec.inputs["start"].models.values())).digest
+    name = BASE if spec.kind == "base" else EDITOR
+    lineage = {**parents, "stage": spec.stage, "run": spec.key()}
+    if spec.kind == "base":
+        stripped = {key.removeprefix("backbone."): value for key, value in weights.items()}
+        bundle = base_bundle(stripped, config, lineage)
+    else:
+        predictor, accuracy = _fit_predictor(spec, table)
+        figures = figures | accuracy
+        bundle = editor_bundle(weights, predictor, config, lineage)
+    run.metrics(figures)
+    card = f"Stage `{spec.stage}`, {spec.stage_params().steps} steps. Held-out figures: {figures}."
+    with TemporaryDirectory() as folder:
+        files = _model_files(Path(folder), name, bundle, autoencoder_file, spec.inference, card)
+        receipt = registry.register(run, name, bundle.digest(), files, {"stage": spec.stage, **parents})
+    result = Receipt(stage=spec.stage, models={name: receipt}, parents=parents, figures=figures)
+    run.tags(lineage_tags(result))
+    return result
+
+
+def _model_files(
+    folder: Path, name: str, bundle: Bundle, autoencoder: Path, inference: str, card: str
+) -> ModelFiles:
+    own = folder / f"{name}.safetensors"
+    save_bundle(bundle, own)
+    settings = folder / "inference.json"
+    settings.write_text(inference)
+    files = {name: own, AUTOENCODER: autoencoder, "inference": settings}
+    return ModelFiles(files, "inference.served:serve", EDIT_SIGNATURE, card)
+
+

@@ -1,0 +1,112 @@
+"""The block `training` of params.yaml. A stage is data, not code: a start, a mix of groups and a schedule."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+
+class Block(BaseModel):
+    """Values are given in params.yaml alone: no defaults, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OptimizerParams(Block):
+    """AdamW with linear warm-up and a linear decay to zero over the last `decay_share` of the steps."""
+
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    beta2: float = Field(gt=0, lt=1)
+    warmup_steps: int = Field(ge=0)
+    decay_share: float = Field(ge=0, le=1)
+    clip_norm: float = Field(gt=0)
+
+
+class TrainerParams(Block):
+    """How a training runs: machine-facing switches, all of which leave the mathematics alone."""
+
+    precision: Literal["bf16-mixed", "32-true"]
+    devices: PositiveInt
+    strategy: str
+    accumulate: PositiveInt
+    gradient_checkpointing: bool
+    compile: bool
+    validate_every: PositiveInt
+    checkpoint_every: PositiveInt
+    preview_every: PositiveInt
+
+
+class DropoutParams(Block):
+    """Shares of samples trained without text, without source, without either."""
+
+    text: float = Field(ge=0, le=1)
+    source: float = Field(ge=0, le=1)
+    both: float = Field(ge=0, le=1)
+
+
+class GroupParams(Block):
+    """A group of rows that share one geometry: its weight in the mix and its batch size."""
+
+    weight: PositiveInt
+    batch: PositiveInt
+
+
+class StageParams(Block):
+    """One training stage. `start` is the stage whose weights it starts from, or null for fresh ones."""
+
+    start: str | None
+    steps: PositiveInt
+    groups: dict[str, GroupParams]
+    ema_decay: float = Field(ge=0, lt=1)
+    dropout: DropoutParams
+    random_positions: bool
+    optimizer: OptimizerParams
+
+    @model_validator(mode="after")
+    def _has_groups(self) -> "StageParams":
+        if not self.groups:
+            raise ValueError("a stage needs at least one group of rows")
+        return self
+
+
+class AutoencoderTrainingParams(Block):
+    """Training of the autoencoder on random crops; one batch is either pictures or clips."""
+
+    steps: PositiveInt
+    crop: PositiveInt
+    frames: PositiveInt
+    pictures: GroupParams
+    clips: GroupParams
+    kl_weight: float = Field(ge=0)
+    gradient_weight: float = Field(ge=0)
+    outlier_weight: float = Field(ge=0)
+    outlier_ratio: float = Field(gt=0)
+    ema_decay: float = Field(ge=0, lt=1)
+    optimizer: OptimizerParams
+
+
+class PredictorParams(Block):
+    """Fit of the task predictor."""
+
+    steps: PositiveInt
+    weight_decay: float = Field(ge=0)
+
+
+class GateParams(Block):
+    """What an editor must reach on held-out cases before it may become champion."""
+
+    min_success: float
+    max_wrong_instruction_success: float
+    max_keep_gap_db: float
+    max_colour_drift: float
+
+
+class TrainingParams(Block):
+    """All of training."""
+
+    trainer: TrainerParams
+    autoencoder: AutoencoderTrainingParams
+    base: StageParams
+    stages: dict[str, StageParams]
+    predictor: PredictorParams
+    gate: GateParams
