@@ -5,11 +5,11 @@ import numpy as np
 PHRASINGS: dict[str, tuple[str, ...]] = {
     "add": (
         "add {thing}",
-        "put {thing} into the picture",
+        "put {thing}",
         "place {thing}",
         "insert {thing}",
         "I want to see {thing}",
-        "draw {thing} here",
+        "there should be {thing}",
     ),
     "remove": (
         "remove the {noun}",

@@ -86,18 +86,3 @@ def overridden(values: Mapping[str, Any], override: str) -> dict[str, Any]:
     place[last] = yaml.safe_load(text)
     return result
 
-
-def overlaid(values: Mapping[str, Any], overlay: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Values with an overlay's differing keys put in.
-
-    Raises:
-        ParamsError: the overlay names a key that the values lack.
-    """
-    result = dict(values)
-    for key, value in overlay.items():
-        here = f"{path}{key}"
-        if key not in result:
-            raise ParamsError(f"the overlay's key {here} does not exist")
-        nested = isinstance(value, Mapping) and isinstance(result[key], Mapping)
-        result[key] = overlaid(result[key], value, f"{here}.") if nested else value
-    return result

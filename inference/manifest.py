@@ -17,7 +17,8 @@ from inference.params import EditError, Overrides, checked_instruction
 
 CLIP_COLUMNS = ("video", "clip", "src_video", "source", "input", "image")
 INSTRUCTION_COLUMNS = ("instruction", "prompt", "edit", "edit_prompt")
-NUMBERS = {"seed": int, "num_inference_steps": int, "guidance_scale": float, "video_guidance_scale": float}
+WHOLE_NUMBERS = ("seed", "num_inference_steps")
+NUMBERS = (*WHOLE_NUMBERS, "guidance_scale", "video_guidance_scale")
 OTHER_COLUMNS = ("id", "task", "output", *NUMBERS)
 EXTRA = "\0extra"  # fields beyond the header of a CSV row
 BROKEN = "\0broken"  # the reason why a line is no row
@@ -197,7 +198,7 @@ def _row_or_problem(number: int, row: dict[str, str], columns: _Columns, folder:
 
 def _without_clashes(answers: list[ManifestRow | RowProblem]) -> list[ManifestRow | RowProblem]:
     """Refuse outputs that would overwrite another row's output, or any row's clip."""
-    clips = {answer.clip: answer.number for answer in answers if isinstance(answer, ManifestRow)}
+    clips = {answer.clip: answer.number for answer in reversed(answers) if isinstance(answer, ManifestRow)}
     taken: dict[Path, int] = {}
     kept: list[ManifestRow | RowProblem] = []
     for answer in answers:
@@ -229,11 +230,14 @@ def _existing(clip: str, folder: Path) -> Path:
 
 
 def _overrides(row: dict[str, str]) -> Overrides:
-    values: dict[str, Any] = {}
-    for name, kind in NUMBERS.items():
-        if name in row:
-            try:
-                values[name] = kind(row[name])
-            except ValueError as error:
-                raise EditError(f"{name}: {row[name]!r} is not a {'whole ' if kind is int else ''}number") from error
+    values = {name: _number(name, row[name]) for name in NUMBERS if name in row}
     return Overrides.checked(**values, task=row.get("task"))
+
+
+def _number(name: str, text: str) -> int | float:
+    whole = name in WHOLE_NUMBERS
+    try:
+        # Tables with gaps write whole numbers as 3.0; a seed may be too large to go through a float.
+        return int(text.removesuffix(".0")) if whole else float(text)
+    except ValueError as error:
+        raise EditError(f"{name}: {text!r} is not a {'whole ' if whole else ''}number") from error

@@ -1,7 +1,6 @@
 """The temporal autoencoder (TAE): 2D layers each followed by a 1D temporal layer (Movie Gen, section 3.1.1)."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +29,7 @@ class AutoencoderConfig(BaseModel):
     temporal_halvings: int
 
     @model_validator(mode="after")
-    def _levels_are_enough(self) -> Self:
+    def _levels_are_enough(self) -> "AutoencoderConfig":
         if self.temporal_halvings > len(self.channels) - 1:
             raise ValueError(f"{self.temporal_halvings} temporal halvings need as many level changes")
         if any(width % self.groups for width in self.channels):
@@ -208,6 +207,8 @@ class Autoencoder(nn.Module):
             nn.SiLU(),
             SpatialConv(first, pixels, 3, padding=1),
         )
+        # A narrow posterior to begin with: unit noise on every latent would hide what there is to learn.
+        nn.init.constant_(self.encoder[-1].bias[config.latent_channels :], -8.0)
         self.register_buffer("latent_mean", torch.zeros(config.latent_channels))
         self.register_buffer("latent_std", torch.ones(config.latent_channels))
 

@@ -59,6 +59,10 @@ class FeatureStore:
     def has(self, spec: TableSpec) -> bool:
         return spec.name in self._table_names()
 
+    def has_version(self, spec: TableSpec, digest: str) -> bool:
+        """Whether content of this digest was published."""
+        return self.has(spec) and digest in self._db.open_table(spec.name).tags.list()
+
     def draft(self, spec: TableSpec, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
         """Rows of the newest, possibly unpublished, version, ordered by id: for the stage that owns the table."""
         if not self.has(spec):

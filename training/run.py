@@ -4,7 +4,10 @@ Its own process, so that ranks of a distributed strategy re-enter this small scr
 """
 
 import logging
+import os
 import sys
+import threading
+import time
 from pathlib import Path
 
 import torch
@@ -33,5 +36,20 @@ def main(spec_path: Path, state_root: Path, result_path: Path) -> None:
         result_path.write_text(receipt.text())
 
 
+def stop_with_parent() -> None:
+    """End this process when the one that started it is gone: two trainings must never share a checkpoint folder."""
+    parent = os.environ.get("MOVIEGEN_PARENT")
+    if not parent or os.getppid() != int(parent):
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(parent):
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 if __name__ == "__main__":
+    stop_with_parent()
     main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))

@@ -116,7 +116,7 @@ def fit_or_resume(
     folder.mkdir(parents=True, exist_ok=True)
     if not checkpoint_path(folder, steps).is_file():
         newest = newest_readable(folder)
-        trainer.fit(module, train, validation, ckpt_path=newest, weights_only=True if newest else None)
+        trainer.fit(module, train, validation, ckpt_path=newest, weights_only=True)
     state = torch.load(checkpoint_path(folder, steps), map_location="cpu", weights_only=True)["state_dict"]
     return {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
 

@@ -10,6 +10,10 @@ from features.params import ComposeParams
 from features.vocabulary import Named, Place, Size
 
 
+SIDES = (Place.LEFT, Place.RIGHT)
+CORNERS = (Place.TOP_LEFT, Place.TOP_RIGHT, Place.BOTTOM_LEFT, Place.BOTTOM_RIGHT)
+
+
 @dataclass(frozen=True)
 class Materials:
     """A background, the vocabulary, and how phrasing and motion are to be drawn."""
@@ -43,8 +47,8 @@ class Draft:
 
 
 def draw_scene(rng: np.random.Generator, materials: Materials, objects: int) -> Scene:
-    """A scene with so many different objects at different places, in the middle of nobody's way."""
-    places = [Place[name] for name in ("LEFT", "RIGHT")] if objects == 2 else list(Place)
+    """A scene with so many different objects, at places that do not overlap."""
+    places = list(Place) if objects < 2 else list(SIDES) if objects == 2 else list(CORNERS)
     chosen = rng.permutation(len(places))[:objects]
     nouns = draw_nouns(rng, materials.nouns, objects)
     sizes = [Size.SMALL if objects > 2 else list(Size)[int(rng.integers(2))] for _ in range(objects)]

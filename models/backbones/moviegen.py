@@ -1,6 +1,6 @@
 """Movie Gen Video in our own code: a LLaMa-3-like transformer with cross-attention and shared AdaLN (section 3.1.3)."""
 
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from einops import rearrange
@@ -29,7 +29,7 @@ class MovieGenConfig(BaseModel):
     max_columns: int
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
+    def _heads_divide_width(self) -> "MovieGenConfig":
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         return self

@@ -1,0 +1,127 @@
+"""Held-out cases for evaluation: unseen scenes and wordings, with the truth, decoys, and the requests they lead to."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from features.composer import Cutouts, render
+from features.materials import Backgrounds
+from features.pairs import DRAWERS
+from features.params import FeaturesParams
+from features.tasks import global_look
+from features.tasks.draft import Draft, Materials
+from stores.feature_store import FeatureStore
+from stores.frames import pack_frames, unpack_frames
+from stores.schema import CASES, EDIT_REQUESTS, content_id
+
+PURPOSE = "evaluate"
+# Variants of a case's request: as a user would ask, with the true task id, with another case's instruction, and frame
+# by frame, which is what a single-frame editor can do on clips.
+AS_ASKED, TRUE_TASK, WRONG, FRAMEWISE = "as_asked", "true_task", "wrong_instruction", "framewise"
+
+
+@dataclass(frozen=True)
+class CaseSetting:
+    """Everything that decides the cases."""
+
+    seed: int
+    code: str
+    params: FeaturesParams
+    tasks: tuple[str, ...]
+    backgrounds: Backgrounds
+    cutouts: Cutouts
+
+
+def request_name(variant: str, case_id: str, frame: int | None = None) -> str:
+    """What a request of a case is called; evaluation finds it again by this name."""
+    return f"{variant}/{case_id}" if frame is None else f"{variant}/{case_id}/{frame:04d}"
+
+
+def build_cases(setting: CaseSetting, store: FeatureStore) -> list[str]:
+    """Write all cases and return their ids: pictures first, tasks in turn."""
+    ids = []
+    for kind, count in (("picture", setting.params.cases.pictures), ("video", setting.params.cases.clips)):
+        for number in range(count):
+            row = _case(number, kind, setting)
+            store.upsert(CASES, [row])
+            ids.append(row["id"])
+    store.retain(CASES, ids)
+    return ids
+
+
+def build_requests(store: FeatureStore, seed: int) -> list[str]:
+    """Write the requests of every case and return their ids."""
+    ids: list[str] = []
+    for case in store.draft(CASES).to_pylist():
+        rows = [_request(case, AS_ASKED, seed), _request(case, TRUE_TASK, seed), _request(case, WRONG, seed)]
+        if case["frames"] > 1:
+            rows += [_request(case, FRAMEWISE, seed, frame) for frame in range(case["frames"])]
+        store.upsert(EDIT_REQUESTS, rows)
+        ids += [row["id"] for row in rows]
+    store.retain(EDIT_REQUESTS, ids)
+    return ids
+
+
+def _case(number: int, kind: str, setting: CaseSetting) -> dict[str, Any]:
+    """A draft whose decoys all differ from the truth, the first that a numbered generator gives."""
+    task = setting.tasks[number % len(setting.tasks)]
+    decoys = setting.params.cases.decoys
+    for attempt in range(50):
+        rng = np.random.default_rng([setting.seed, number, kind == "video", attempt, 7])
+        background = setting.backgrounds.clip(rng) if kind == "video" else setting.backgrounds.still(rng)
+        materials = Materials(background, setting.cutouts.nouns, True, setting.params.compose)
+        draft = DRAWERS[task](rng, materials, decoys + 1)
+        frames = [_draw(draft, i, setting) for i in range(len(draft.choices))]
+        source = render(draft.source, setting.cutouts, setting.params.compose, global_look.LOOKS)
+        if all(not np.array_equal(frames[0], other) for other in (*frames[1:], source)):
+            return _row(number, kind, draft, source, frames, setting)
+    raise ValueError(f"case {number}: no draft of task {task!r} has a truth that differs from its decoys")
+
+
+def _draw(draft: Draft, choice: int, setting: CaseSetting) -> np.ndarray:
+    return render(draft.choices[choice].target, setting.cutouts, setting.params.compose, global_look.LOOKS)
+
+
+def _row(
+    number: int, kind: str, draft: Draft, source: np.ndarray, frames: list[np.ndarray], setting: CaseSetting
+) -> dict[str, Any]:
+    background = draft.source.background
+    instruction = draft.choices[0].instruction
+    wrong = draft.choices[1].instruction if len(draft.choices) > 1 else "invert all colours"
+    packed = pack_frames(source)
+    length, height, width = source.shape[:3]
+    return {
+        "id": content_id("case", number, kind, draft.task, instruction, packed, setting.code),
+        "kind": kind,
+        "task": draft.task,
+        "scene": background.scene,
+        "instruction": instruction,
+        "wrong_instruction": wrong,
+        "fps": setting.params.geometry.frame_rate if kind == "video" else 1.0,
+        "frames": length,
+        "height": height,
+        "width": width,
+        "source": packed,
+        "truth": pack_frames(frames[0]),
+        "decoys": [pack_frames(other) for other in frames[1:]],
+        "clip_ids": [background.clip_id],
+    }
+
+
+def _request(case: dict[str, Any], variant: str, seed: int, frame: int | None = None) -> dict[str, Any]:
+    media = case["source"] if frame is None else pack_frames(unpack_frames(case["source"])[frame : frame + 1])
+    name = request_name(variant, case["id"], frame)
+    return {
+        "id": content_id(PURPOSE, name, seed),
+        "purpose": PURPOSE,
+        "kind": case["kind"] if frame is None else "picture",
+        "instruction": case["wrong_instruction" if variant == WRONG else "instruction"],
+        "task": case["task"] if variant == TRUE_TASK else None,
+        "name": name,
+        "scene": case["scene"],
+        "seed": seed,
+        "media": media,
+        "fps": case["fps"],
+        "clip_ids": case["clip_ids"],
+    }

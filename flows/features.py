@@ -1,0 +1,127 @@
+"""The feature pipeline: raw files to `clips`, composed pairs of a stage, held-out cases. One function a stage."""
+
+import pandas as pd
+
+from features.cases import CaseSetting, build_cases, build_requests
+from features.checks import Audit, audit_and_quarantine
+from features.composer import Cutouts
+from features.encode import PairEncoder
+from features.ingest import TEST, TRAIN, ingest
+from features.materials import Backgrounds
+from features.pairs import PairSetting, build_constants, build_shard
+from features.plan import plan_pairs, shards
+from features.raw import read_cutouts, read_raw
+from features.vocabulary import NOUNS
+from flows.job import Job
+from flows.revision import code_digest
+from flows.steps import Steps
+from models.build import AUTOENCODER, build_text_encoder, load_autoencoder
+from models.weights import load_bundle
+from stores.feature_store import FeatureStore
+from stores.model_registry.models import ModelRegistry
+from stores.model_registry.tracking import Tracking, lineage_tags
+from stores.receipts import Receipt, save_receipt
+from stores.schema import CASES, CLIPS, CONSTANTS, EDIT_PAIRS, EDIT_REQUESTS, QUARANTINE
+
+EXPERIMENT = "features"
+CODE = ("features", "models", "stores")
+PREVIEWS = 24
+
+
+def build_clips(job: Job, steps: Steps) -> Receipt:
+    """Ingest raw pictures and clips into `clips`; what fails goes to quarantine with its reason."""
+    store = job.folder("clips")
+    steps.run("ingest", lambda: ingest(read_raw(job.data), store, job.params.features, job.limits))
+    audit = steps.run("check clips", lambda: audit_and_quarantine(CLIPS, store, job.params.features.checks))
+    table = store.publish(CLIPS)
+    rejected = store.draft(QUARANTINE).num_rows
+    receipt = Receipt(stage="clips", tables={CLIPS.name: table}, figures={"rows": table.rows, "rejected": rejected})
+    return _finish(job, steps, store, receipt, audit)
+
+
+def build_pairs(job: Job, steps: Steps, stage: str, encoders: Receipt) -> Receipt:
+    """Compose, encode, check and publish the pairs of a stage. `encoders` is the receipt that names the autoencoder."""
+    name = f"pairs-{stage}"
+    store = job.folder(name)
+    params = job.params.features
+    setting = steps.run("open encoders", lambda: _pair_setting(job, stage, encoders))
+    plan = plan_pairs(params.pairs[stage])
+    steps.each("encode shard", lambda s: build_shard(s, setting, store), shards(plan, params.pairs[stage].shard))
+    store.retain(EDIT_PAIRS, [setting.row_id(row) for row in plan])
+    store.retain(CONSTANTS, build_constants(sorted({row.group for row in plan}), setting, store))
+    audit = steps.run("check pairs", lambda: audit_and_quarantine(EDIT_PAIRS, store, params.checks))
+    tables = {spec.name: store.publish(spec) for spec in (EDIT_PAIRS, CONSTANTS)}
+    parents = {
+        "clips": job.receipt("clips").table(CLIPS.name).digest,
+        "autoencoder": setting.encoder.autoencoder,
+        "text_encoder": setting.encoder.text_encoder,
+    }
+    figures = {"rows": tables[EDIT_PAIRS.name].rows, "planned": len(plan)}
+    return _finish(job, steps, store, Receipt(stage=name, tables=tables, parents=parents, figures=figures), audit)
+
+
+def build_evaluation_cases(job: Job, steps: Steps) -> Receipt:
+    """Held-out cases with truths and decoys, and the edit requests they lead to."""
+    store = job.folder("cases")
+    clips = job.receipt("clips").table(CLIPS.name)
+    params = job.params.features
+    setting = CaseSetting(
+        seed=job.params.evaluation.seed,
+        code=code_digest("features"),
+        params=params,
+        tasks=tuple(params.pairs["one"].tasks),
+        backgrounds=Backgrounds(job.folder("clips").open(clips), TEST, params.geometry, job.limits),
+        cutouts=Cutouts(read_cutouts(job.data, NOUNS)),
+    )
+    steps.run("compose cases", lambda: build_cases(setting, store))
+    steps.run("write requests", lambda: build_requests(store, job.params.evaluation.seed))
+    tables = {spec.name: store.publish(spec) for spec in (CASES, EDIT_REQUESTS)}
+    figures = {"cases": tables[CASES.name].rows, "requests": tables[EDIT_REQUESTS.name].rows}
+    receipt = Receipt(stage="cases", tables=tables, parents={"clips": clips.digest}, figures=figures)
+    save_receipt(receipt, job.state)
+    return receipt
+
+
+def _pair_setting(job: Job, stage: str, encoders: Receipt) -> PairSetting:
+    model = ModelRegistry(Tracking(job.state)).fetch(encoders.model(AUTOENCODER))
+    autoencoder = load_autoencoder(load_bundle(model.folder / "autoencoder.safetensors", AUTOENCODER))
+    text = build_text_encoder(job.params.models.text)
+    clips = job.folder("clips").open(job.receipt("clips").table(CLIPS.name))
+    geometry = job.params.features.geometry
+    return PairSetting(
+        stage=stage,
+        seed=job.params.seed,
+        code=code_digest("features", "models"),
+        params=job.params.features,
+        train=Backgrounds(clips, TRAIN, geometry, job.limits),
+        test=Backgrounds(clips, TEST, geometry, job.limits),
+        cutouts=Cutouts(read_cutouts(job.data, NOUNS)),
+        encoder=PairEncoder(autoencoder, model.digest, text, job.params.inference.precision),
+    )
+
+
+def _finish(job: Job, steps: Steps, store: FeatureStore, receipt: Receipt, audit: Audit) -> Receipt:
+    """Show in MLflow and Prefect what was made, then leave the receipt: last of all."""
+    values = job.params.features.model_dump(mode="json")
+    key = job.key(receipt.stage, CODE, values, receipt.parents)
+    with Tracking(job.state).run(EXPERIMENT, receipt.stage, key, values) as run:
+        run.metrics(dict(receipt.figures))
+        run.tags(lineage_tags(receipt))
+        run.note(audit.text())
+        run.text(audit.text(), "checks.md")
+        run.table(_rows_to_show(store, audit.table), f"{audit.table}.json")
+        rejected = store.draft(QUARANTINE).to_pandas()
+        if len(rejected):
+            run.table(rejected, "quarantine.json")
+    steps.note(f"checks-{receipt.stage}", audit.text())
+    save_receipt(receipt, job.state)
+    return receipt
+
+
+def _rows_to_show(store: FeatureStore, table: str) -> pd.DataFrame:
+    spec = CLIPS if table == CLIPS.name else EDIT_PAIRS
+    columns = ["id", "kind", "caption", "scene", "split", "source_uri", "licence"]
+    if spec is EDIT_PAIRS:
+        columns = ["id", "group", "task", "instruction", "target_caption", "scene", "split", "edit_share"]
+    rows: pd.DataFrame = store.draft(spec, columns).to_pandas()
+    return rows.head(500)

@@ -1,0 +1,96 @@
+"""The inference pipeline: answer a table of requests with a registered editor; the same door for users and pipelines."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.job import Job
+from flows.steps import Steps
+from inference.batch import answer
+from inference.editor import Editor
+from inference.many import ManifestRun, edit_manifest
+from inference.requests import EditRequest
+from models.build import AUTOENCODER, EDITOR
+from stores.model_registry.models import ModelRegistry, RegisteredModel
+from stores.model_registry.tracking import Tracking, lineage_tags
+from stores.receipts import ModelReceipt, Receipt, save_receipt
+from stores.schema import EDIT_REQUESTS, EDITS
+
+EXPERIMENT = "inference"
+CHAMPION, CANDIDATE = "champion", "candidate"
+CODE = ("inference", "models", "stores")
+
+
+class NoEditorError(RuntimeError):
+    """There is no editor to edit with; the message says how to get one."""
+
+
+@dataclass(frozen=True)
+class OpenedEditor:
+    """An editor ready to work, and the registered version it was read from."""
+
+    editor: Editor
+    registered: RegisteredModel
+
+
+def open_editor(job: Job, name: str = EDITOR, alias: str | None = None, receipt: ModelReceipt | None = None) -> OpenedEditor:
+    """The editor of a receipt, of an alias or version number, or else the champion, or else the candidate.
+
+    Raises:
+        NoEditorError: the registry has none.
+    """
+    registry = ModelRegistry(Tracking(job.state))
+    if receipt is not None:
+        found: RegisteredModel | None = registry.fetch(receipt)
+    else:
+        tried = [alias] if alias else [CHAMPION, CANDIDATE]
+        found = next((model for a in tried if (model := registry.fetch_alias(name, a))), None)
+    if found is None:
+        asked = f"{name}@{alias}" if alias else f"{name}@{CHAMPION} or {name}@{CANDIDATE}"
+        raise NoEditorError(f"no model {asked} under {job.state.mlflow}; train one first: `make demo`")
+    files = found.folder / f"{EDITOR}.safetensors", found.folder / f"{AUTOENCODER}.safetensors"
+    return OpenedEditor(Editor.from_files(*files, job.params.inference, name=found.name), found)
+
+
+def answer_cases(job: Job, steps: Steps, stage: str) -> Receipt:
+    """Answer the evaluation requests with the editor of a stage."""
+    folder = f"edits-{stage}"
+    requests_receipt = job.receipt("cases").table(EDIT_REQUESTS.name)
+    model = job.receipt(stage).model(EDITOR)
+    store = job.folder(folder)
+    opened = steps.run("open editor", lambda: open_editor(job, receipt=model))
+    rows = job.folder("cases").open(requests_receipt).rows().to_pylist()
+    requests = [EditRequest.from_row(row) for row in rows]
+    outputs = job.state.outputs / folder
+    done = steps.run("answer requests", lambda: answer(requests, opened.editor, store, outputs))
+    store.retain(EDITS, done.ids)
+    table = store.publish(EDITS)
+    parents = {"requests": requests_receipt.digest, "editor": model.digest}
+    # Not how many were made just now: a resumed run makes fewer and must leave an equal receipt.
+    figures = {"edits": table.rows, "failed": done.failed}
+    receipt = Receipt(stage=folder, tables={EDITS.name: table}, parents=parents, figures=figures)
+    values = job.params.inference.model_dump(mode="json")
+    key = job.key(folder, CODE, values, parents)
+    with Tracking(job.state).run(EXPERIMENT, folder, key, values) as run:
+        run.input(requests_receipt, "inference")
+        run.metrics(dict(figures))
+        run.tags(lineage_tags(receipt))
+    save_receipt(receipt, job.state)
+    return receipt
+
+
+def edit_many(job: Job, steps: Steps, manifest: Path, outputs: Path, alias: str | None = None) -> ManifestRun:
+    """Edit all rows of a manifest for a user, with a report, logged as a run with playable clips."""
+    opened = steps.run("open editor", lambda: open_editor(job, alias=alias))
+    store = job.folder("user")
+    done = steps.run("edit manifest", lambda: edit_manifest(manifest, opened.editor, store, outputs))
+    values = job.params.inference.model_dump(mode="json")
+    key = job.key("batch", CODE, [values, str(manifest.resolve())], {"editor": opened.registered.digest})
+    with Tracking(job.state).run(EXPERIMENT, "batch", key, values) as run:
+        run.tags({"parent.editor": opened.registered.digest, "manifest": str(manifest)})
+        run.metrics({"made": done.answered.made, "failed": done.answered.failed, "refused": len(done.problems)})
+        run.file(done.report, "report")
+        for path in sorted(p for p in outputs.iterdir() if p.suffix in (".mp4", ".png"))[:24]:
+            run.file(path, "edits")
+    told = f"{done.answered.made} edited, {done.answered.skipped} were done already, {done.answered.failed} failed"
+    steps.note("batch", f"# Edits\n\n{told}, {len(done.problems)} rows refused. Report: {done.report}\n")
+    return done

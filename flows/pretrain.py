@@ -1,0 +1,99 @@
+"""Pretraining: autoencoder, then the text-to-video base, then `--publish` into weights/. Everything else starts there."""
+
+import argparse
+import json
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flows.features import build_clips, build_pairs
+from flows.job import Job
+from flows.settings import ROOT, apply_environment
+from flows.steps import PlainSteps, Steps
+from flows.training import SHIPPED, WEIGHTS, spec_of, train
+from models.build import AUTOENCODER, BASE
+from stores.model_registry.models import ModelRegistry
+from stores.model_registry.tracking import Tracking
+from stores.receipts import Receipt, save_receipt
+from stores.state import State
+
+EXPERIMENT = "pretrain"
+
+
+def pretrain(job: Job, steps: Steps) -> Receipt:
+    """Clips, autoencoder, encoded pairs, base; the receipt names both models."""
+    clips = build_clips(job, steps)
+    told = spec_of(job, "autoencoder", AUTOENCODER, EXPERIMENT, {"clips": clips})
+    autoencoder = steps.run("train autoencoder", lambda: train(job, told))
+    save_receipt(autoencoder, job.state)
+    pairs = build_pairs(job, steps, "base", autoencoder)
+    told = spec_of(job, "base", BASE, EXPERIMENT, {"autoencoder": autoencoder, "pairs": pairs})
+    base = steps.run("train base", lambda: train(job, told))
+    save_receipt(base, job.state)
+    figures = {f"{r.stage}.{name}": value for r in (autoencoder, base) for name, value in r.figures.items()}
+    return Receipt(
+        stage="pretrain",
+        models={**autoencoder.models, **base.models},
+        parents={"clips": clips.table("clips").digest, "pairs": pairs.table("edit_pairs").digest},
+        figures=figures,
+    )
+
+
+def publish(job: Job, receipt: Receipt, weights: Path) -> None:
+    """Copy the registered weights into `weights/`, each with its card."""
+    registry = ModelRegistry(Tracking(job.state))
+    weights.mkdir(exist_ok=True)
+    for name, file in SHIPPED.items():
+        model = registry.fetch(receipt.model(name))
+        shutil.copyfile(model.folder / f"{name}.safetensors", weights / file)
+        (weights / file).with_suffix(".md").write_text(card(job, name, model.run_id, receipt))
+
+
+def card(job: Job, name: str, run_id: str, receipt: Receipt) -> str:
+    """A model card: how it was trained, on what, how long, with which figures."""
+    run = Tracking(job.state).client.get_run(run_id)
+    minutes = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 60000
+    values = job.params.training.autoencoder if name == AUTOENCODER else job.params.training.base
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    figures = {k.split(".", 1)[1]: v for k, v in receipt.figures.items() if k.startswith(f"{name}.")}
+    network = job.params.models.autoencoder if name == AUTOENCODER else job.params.models.backbone
+    lines = [
+        f"# {name}",
+        "",
+        f"Trained {datetime.now(UTC):%Y-%m-%d} at commit {commit.stdout.strip() or 'unknown'}: {values.steps} steps,",
+        f"{minutes:.0f} minutes on two CPU cores, by `python -m flows.pretrain`. Stored in half precision.",
+        "",
+        f"* weights: `{receipt.model(name).digest}`",
+        *(f"* {role}: `{digest}`" for role, digest in receipt.parents.items()),
+        *(f"* {key}: {value}" for key, value in figures.items()),
+        "",
+        "```json",
+        json.dumps({"model": network.model_dump(mode="json"), "training": values.model_dump(mode="json")}, indent=1),
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """`python -m flows.pretrain [--publish]`."""
+    apply_environment()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--params", type=Path, default=ROOT / "params.yaml")
+    parser.add_argument("--state", type=Path, default=ROOT / "var" / "pretrain", help="where it works; resumes there")
+    parser.add_argument("--publish", action="store_true", help="write weights/ and receipts/pretrain.json")
+    parser.add_argument("overrides", nargs="*", help="key.path=value")
+    told = parser.parse_args()
+    job = Job.open(told.params, told.state, tuple(told.overrides))
+    with job.state.writing():
+        receipt = pretrain(job, PlainSteps())
+    if told.publish:
+        publish(job, receipt, ROOT / WEIGHTS)
+        path = State.at(ROOT).receipts / "pretrain.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(receipt.text())
+    print(receipt.text())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The chain as a table: each stage by name, the flow it belongs to, and the function that makes it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flows.evaluate import evaluate_stage
+from flows.features import build_clips, build_evaluation_cases, build_pairs
+from flows.inference import answer_cases
+from flows.job import Job
+from flows.steps import Steps
+from flows.training import adopt_weights, train_stage
+from stores.receipts import Receipt
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the chain: a DVC stage of the same name runs it through the same function."""
+
+    name: str
+    flow: str
+    make: Callable[[Job, Steps], Receipt]
+
+
+CHAIN: tuple[Stage, ...] = (
+    Stage("clips", "features", build_clips),
+    Stage("adopt", "training", adopt_weights),
+    Stage("pairs-one", "features", lambda job, steps: build_pairs(job, steps, "one", job.receipt("adopt"))),
+    Stage("cases", "features", build_evaluation_cases),
+    Stage("one", "training", lambda job, steps: train_stage(job, steps, "one")),
+    Stage("edits-one", "inference", lambda job, steps: answer_cases(job, steps, "one")),
+    Stage("evaluation", "evaluate", lambda job, steps: evaluate_stage(job, steps, "one")),
+)
+
+
+def of_flow(flow: str) -> tuple[str, ...]:
+    """Names of a flow's stages, in the order of the chain."""
+    return tuple(stage.name for stage in CHAIN if stage.flow == flow)
+
+
+def run_stages(names: tuple[str, ...], job: Job, steps: Steps) -> list[Receipt]:
+    """Run stages in the order of the chain, holding the state root's writing right.
+
+    Raises:
+        ValueError: a stage is unknown.
+    """
+    unknown = sorted(set(names) - {stage.name for stage in CHAIN})
+    if unknown:
+        raise ValueError(f"unknown stages {unknown}; known: {', '.join(stage.name for stage in CHAIN)}")
+    with job.state.writing():
+        return [stage.make(job, steps) for stage in CHAIN if stage.name in names]

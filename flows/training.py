@@ -1,0 +1,108 @@
+"""The training pipeline: adopt shipped weights, train a stage in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from flows.job import Job
+from flows.revision import code_digest
+from flows.settings import ROOT
+from flows.steps import Steps
+from models.build import AUTOENCODER, BASE
+from models.weights import load_bundle
+from stores.model_registry.models import CLIP_SIGNATURE, EDIT_SIGNATURE, ModelFiles, ModelRegistry
+from stores.model_registry.tracking import Tracking, lineage_tags
+from stores.receipts import ModelReceipt, Receipt, save_receipt
+from training.spec import TrainingSpec
+
+WEIGHTS = "weights"
+SHIPPED = {AUTOENCODER: "autoencoder.safetensors", BASE: "base.safetensors"}
+
+
+class TrainingFailedError(RuntimeError):
+    """The training process ended badly; its own output says why."""
+
+
+def adopt_weights(job: Job, steps: Steps) -> Receipt:
+    """Register the shipped autoencoder and base, so that everything after starts from the registry."""
+    models = {name: steps.run(f"adopt {name}", lambda name=name: _adopt(job, name)) for name in SHIPPED}
+    receipt = Receipt(stage="adopt", models=models)
+    save_receipt(receipt, job.state)
+    return receipt
+
+
+def train_stage(job: Job, steps: Steps, stage: str) -> Receipt:
+    """Train one editing stage from the stage it starts from."""
+    start = job.params.training.stages[stage].start
+    adopted = job.receipt("adopt")
+    inputs = {
+        "autoencoder": adopted,
+        "pairs": job.receipt(f"pairs-{stage}"),
+        "start": adopted if start == BASE else job.receipt(str(start)),
+    }
+    receipt = steps.run(f"train {stage}", lambda: train(job, spec_of(job, "editor", stage, f"stage-{stage}", inputs)))
+    registry = ModelRegistry(Tracking(job.state))
+    for model in receipt.models.values():
+        registry.promote(model, "candidate")
+    save_receipt(receipt, job.state)
+    steps.note(f"training-{stage}", f"# Stage {stage}\n\n{receipt.figures}\n")
+    return receipt
+
+
+def spec_of(job: Job, kind: str, stage: str, experiment: str, inputs: dict[str, Receipt]) -> TrainingSpec:
+    """What a training process is told."""
+    return TrainingSpec.model_validate(
+        {
+            "kind": kind,
+            "stage": stage,
+            "experiment": experiment,
+            "seed": job.params.seed,
+            "code": code_digest("training", "models"),
+            "models": job.params.models,
+            "training": job.params.training,
+            "media": job.params.media,
+            "frame_rate": job.params.features.geometry.frame_rate,
+            "inputs": inputs,
+            "inference": job.params.inference.model_dump_json(),
+        }
+    )
+
+
+def train(job: Job, spec: TrainingSpec) -> Receipt:
+    """Run a training in its own process and return its receipt.
+
+    Ranks of a distributed strategy start the whole program again: that must be a small script, not a flow.
+
+    Raises:
+        TrainingFailedError: the process did not end well.
+    """
+    with TemporaryDirectory() as folder:
+        told, result = Path(folder) / "spec.json", Path(folder) / "receipt.json"
+        spec.save(told)
+        command = [sys.executable, "-m", "training.run", str(told), str(job.state.root), str(result)]
+        # The child watches its parent: a killed flow must not leave a training that goes on writing.
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "MOVIEGEN_PARENT": str(os.getpid())}
+        code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+        if code != 0 or not result.is_file():
+            raise TrainingFailedError(f"training of stage {spec.stage!r} ended with exit status {code}")
+        return Receipt.model_validate_json(result.read_text())
+
+
+def _adopt(job: Job, name: str) -> ModelReceipt:
+    path = ROOT / WEIGHTS / SHIPPED[name]
+    bundle = load_bundle(path, name)
+    digest = bundle.digest()
+    card_path = path.with_suffix(".md")
+    card = card_path.read_text() if card_path.is_file() else f"Shipped {name}."
+    tracking = Tracking(job.state)
+    with tracking.run("pretrain", f"adopt-{name}", digest[:32], {"file": f"{WEIGHTS}/{path.name}"}) as run:
+        signature = CLIP_SIGNATURE if name == AUTOENCODER else EDIT_SIGNATURE
+        entry = f"inference.served:serve{'_autoencoder' if name == AUTOENCODER else ''}"
+        files = ModelFiles({name: path}, entry, signature, card)
+        tags = {"stage": "adopt", **{key: str(value) for key, value in bundle.lineage.items() if key != "figures"}}
+        receipt = ModelRegistry(tracking).register(run, name, digest, files, tags)
+        run.note(card)
+        run.tags(lineage_tags(Receipt(stage="adopt", models={name: receipt})))
+    return receipt
