@@ -162,7 +162,7 @@ def _pair_summary(table: pa.Table) -> pd.DataFrame:
     edits = frame["group"] != "text_to_video"
     edits &= frame["task"] != "text_to_video"
     return frame.assign(
-        **{name: numbers[name] for name in numbers},
+        **{str(name): numbers[name] for name in numbers},
         source_agrees=numbers["has_source"] == edits if len(numbers) else [],
         edit_agrees=~edits | (frame["edit_share"].fillna(0) > 0),
         scene_splits=_splits_of_scenes(frame),

@@ -15,7 +15,12 @@ class PairEncoder:
     """The frozen encoders of a table; their revisions go into the identity of every row."""
 
     def __init__(
-        self, autoencoder: Autoencoder, autoencoder_digest: str, text: TextEncoder, precision: Precision, batch: int = 16
+        self,
+        autoencoder: Autoencoder,
+        autoencoder_digest: str,
+        text: TextEncoder,
+        precision: Precision,
+        batch: int = 16,
     ) -> None:
         self._autoencoder, self._text = autoencoder, text
         self._precision: Precision = precision

@@ -9,11 +9,16 @@ import typer
 from flows.settings import ROOT, apply_environment
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Edit videos and pictures by instruction.", pretty_exceptions_enable=False
+    add_completion=False,
+    no_args_is_help=True,
+    help="Edit videos and pictures by instruction.",
+    pretty_exceptions_enable=False,
 )
 
 State = Annotated[Path, typer.Option("--state", help="Where models and tables lie.", show_default="the checkout")]
-Model = Annotated[str | None, typer.Option("--model", metavar="NAME@ALIAS", help="Default: editor@champion, else candidate.")]
+Model = Annotated[
+    str | None, typer.Option("--model", metavar="NAME@ALIAS", help="Default: editor@champion, else candidate.")
+]
 ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.", show_default="params.yaml")]
 
 
@@ -103,7 +108,7 @@ def _named(model: str | None) -> tuple[str, str | None]:
     return name, alias
 
 
-class _plain_errors:  # noqa: N801 (reads as a statement)
+class _plain_errors:
     """Errors that a user can mend are told in one line, without a trace."""
 
     def __enter__(self) -> None:

@@ -42,7 +42,7 @@ class CaseResult:
 
 
 def evaluate_stage(job: Job, steps: Steps, stage: str) -> Receipt:
-    """Score a stage's edits on the held-out cases, write `metrics/evaluation.json`, move `champion` if the gate agrees."""
+    """Score a stage's edits on the held-out cases, write `metrics/evaluation.json`, ask the gate."""
     cases, edits = job.receipt("cases"), job.receipt(f"edits-{stage}")
     editor = steps.run("open editor", lambda: open_editor(job, receipt=job.receipt(stage).model(EDITOR)).editor)
     results = steps.run("score cases", lambda: list(_results(job, stage, editor)))
@@ -73,7 +73,12 @@ def evaluate_stage(job: Job, steps: Steps, stage: str) -> Receipt:
 
 def verdict(report: Evaluation, stage: str, decision: GateDecision) -> str:
     """The main figures and the gate's answer as Markdown."""
-    lines = [f"# Evaluation of stage `{stage}`", "", "| system | cases | success | edit PSNR | keep PSNR |", "|---|---|---|---|---|"]
+    lines = [
+        f"# Evaluation of stage `{stage}`",
+        "",
+        "| system | cases | success | edit PSNR | keep PSNR |",
+        "|---|---|---|---|---|",
+    ]
     for name, system in report.systems.items():
         shown = system.overall
         numbers = [_shown(value) for value in (shown.success, shown.edit_psnr, shown.keep_psnr)]
@@ -114,8 +119,17 @@ def _result(case: Mapping[str, Any], stage: str, editor: Editor, edits: Mapping[
     if len(source) > 1:
         single = [edits[request_name(FRAMEWISE, case["id"], frame)] for frame in range(len(source))]
         scores[f"{stage}_framewise"] = score_case(replace_edit(frames, np.concatenate(single)))
-    kind = "picture" if case["kind"] == "picture" else "clip"
-    scored = tuple(ScoredCase(case["id"], name, case["task"], case["scene"], kind, score) for name, score in scores.items())
+    scored = tuple(
+        ScoredCase(
+            case_id=case["id"],
+            system=name,
+            task=case["task"],
+            scene=case["scene"],
+            kind="picture" if case["kind"] == "picture" else "clip",
+            score=score,
+        )
+        for name, score in scores.items()
+    )
     row = SheetRow(case["instruction"], case["task"], source, frames.edit, truth, frames.ceiling, own.success)
     return CaseResult(scored, row, case["fps"])
 

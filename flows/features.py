@@ -105,7 +105,7 @@ def _finish(job: Job, steps: Steps, store: FeatureStore, receipt: Receipt, audit
     values = job.params.features.model_dump(mode="json")
     key = job.key(receipt.stage, CODE, values, receipt.parents)
     with Tracking(job.state).run(EXPERIMENT, receipt.stage, key, values) as run:
-        run.metrics(dict(receipt.figures))
+        run.metrics(receipt.figures)
         run.tags(lineage_tags(receipt))
         run.note(audit.text())
         run.text(audit.text(), "checks.md")

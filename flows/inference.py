@@ -1,4 +1,4 @@
-"""The inference pipeline: answer a table of requests with a registered editor; the same door for users and pipelines."""
+"""The inference pipeline: answer requests with a registered editor, the same door for users and pipelines."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,9 @@ class OpenedEditor:
     registered: RegisteredModel
 
 
-def open_editor(job: Job, name: str = EDITOR, alias: str | None = None, receipt: ModelReceipt | None = None) -> OpenedEditor:
+def open_editor(
+    job: Job, name: str = EDITOR, alias: str | None = None, receipt: ModelReceipt | None = None
+) -> OpenedEditor:
     """The editor of a receipt, of an alias or version number, or else the champion, or else the candidate.
 
     Raises:
@@ -72,7 +74,7 @@ def answer_cases(job: Job, steps: Steps, stage: str) -> Receipt:
     key = job.key(folder, CODE, values, parents)
     with Tracking(job.state).run(EXPERIMENT, folder, key, values) as run:
         run.input(requests_receipt, "inference")
-        run.metrics(dict(figures))
+        run.metrics(figures)
         run.tags(lineage_tags(receipt))
     save_receipt(receipt, job.state)
     return receipt

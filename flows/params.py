@@ -85,4 +85,3 @@ def overridden(values: Mapping[str, Any], override: str) -> dict[str, Any]:
         raise ParamsError(f"override {override!r}: no key {last!r}; known here: {', '.join(map(str, place))}")
     place[last] = yaml.safe_load(text)
     return result
-

@@ -82,4 +82,3 @@ def _plain(values: Any) -> Any:
 
 if __name__ == "__main__":
     main(sys.argv[1] if len(sys.argv) > 1 else "default")
-

@@ -1,4 +1,4 @@
-"""Pretraining: autoencoder, then the text-to-video base, then `--publish` into weights/. Everything else starts there."""
+"""Pretraining: autoencoder, then the text-to-video base, then `--publish` into weights/, where the rest starts."""
 
 import argparse
 import json
@@ -55,7 +55,9 @@ def card(job: Job, name: str, run_id: str, receipt: Receipt) -> str:
     run = Tracking(job.state).client.get_run(run_id)
     minutes = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 60000
     values = job.params.training.autoencoder if name == AUTOENCODER else job.params.training.base
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     figures = {k.split(".", 1)[1]: v for k, v in receipt.figures.items() if k.startswith(f"{name}.")}
     network = job.params.models.autoencoder if name == AUTOENCODER else job.params.models.backbone
     lines = [

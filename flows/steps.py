@@ -1,7 +1,8 @@
-"""How a pipeline's steps are run: called plainly, or as tasks of the Prefect flow around them. Same order, same result."""
+"""How a pipeline's steps are run: called plainly, or as tasks of a Prefect flow. Same order, same result."""
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -57,7 +58,8 @@ class PrefectSteps:
         return found
 
     def each(self, name: str, work: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
-        return [self._task(f"{name} {n}/{len(items)}", lambda item=item: work(item))() for n, item in enumerate(items, 1)]
+        names = (f"{name} {number}/{len(items)}" for number in range(1, len(items) + 1))
+        return [self._task(told, partial(work, item))() for told, item in zip(names, items, strict=True)]
 
     def note(self, key: str, markdown: str) -> None:
         from prefect.artifacts import create_markdown_artifact

@@ -14,7 +14,9 @@ def main(root: Path = ROOT) -> None:
     print(f"  {'system':22} {'cases':>5} {'success':>8} {'edit PSNR':>10} {'keep PSNR':>10}")
     for name, system in evaluation["systems"].items():
         shown = system["overall"]
-        numbers = [_number(shown.get(key), width) for key, width in (("success", 8), ("edit_psnr", 10), ("keep_psnr", 10))]
+        numbers = [
+            _number(shown.get(key), width) for key, width in (("success", 8), ("edit_psnr", 10), ("keep_psnr", 10))
+        ]
         print(f"  {name:22} {shown['cases']:>5} {' '.join(numbers)}")
     url = os.environ.get("PREFECT_API_URL", "").removesuffix("/api")
     places = {

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +13,7 @@ from flows.settings import ROOT
 from flows.steps import Steps
 from models.build import AUTOENCODER, BASE
 from models.weights import load_bundle
-from stores.model_registry.models import CLIP_SIGNATURE, EDIT_SIGNATURE, ModelFiles, ModelRegistry
+from stores.model_registry.models import CLIP_SIGNATURE, TEXT_SIGNATURE, ModelFiles, ModelRegistry
 from stores.model_registry.tracking import Tracking, lineage_tags
 from stores.receipts import ModelReceipt, Receipt, save_receipt
 from training.spec import TrainingSpec
@@ -27,7 +28,7 @@ class TrainingFailedError(RuntimeError):
 
 def adopt_weights(job: Job, steps: Steps) -> Receipt:
     """Register the shipped autoencoder and base, so that everything after starts from the registry."""
-    models = {name: steps.run(f"adopt {name}", lambda name=name: _adopt(job, name)) for name in SHIPPED}
+    models = {name: steps.run(f"adopt {name}", partial(_adopt, job, name)) for name in SHIPPED}
     receipt = Receipt(stage="adopt", models=models)
     save_receipt(receipt, job.state)
     return receipt
@@ -97,12 +98,20 @@ def _adopt(job: Job, name: str) -> ModelReceipt:
     card_path = path.with_suffix(".md")
     card = card_path.read_text() if card_path.is_file() else f"Shipped {name}."
     tracking = Tracking(job.state)
-    with tracking.run("pretrain", f"adopt-{name}", digest[:32], {"file": f"{WEIGHTS}/{path.name}"}) as run:
-        signature = CLIP_SIGNATURE if name == AUTOENCODER else EDIT_SIGNATURE
-        entry = f"inference.served:serve{'_autoencoder' if name == AUTOENCODER else ''}"
-        files = ModelFiles({name: path}, entry, signature, card)
+    told = {"file": f"{WEIGHTS}/{path.name}"}
+    with tracking.run("pretrain", f"adopt-{name}", digest[:32], told) as run, TemporaryDirectory() as folder:
+        files = _served_files(job, name, path, card, Path(folder))
         tags = {"stage": "adopt", **{key: str(value) for key, value in bundle.lineage.items() if key != "figures"}}
         receipt = ModelRegistry(tracking).register(run, name, digest, files, tags)
         run.note(card)
         run.tags(lineage_tags(Receipt(stage="adopt", models={name: receipt})))
     return receipt
+
+
+def _served_files(job: Job, name: str, path: Path, card: str, folder: Path) -> ModelFiles:
+    settings = folder / "inference.json"
+    settings.write_text(job.params.inference.model_dump_json())
+    if name == AUTOENCODER:
+        return ModelFiles({name: path, "inference": settings}, "inference.served:serve_autoencoder", CLIP_SIGNATURE, card)
+    files = {name: path, AUTOENCODER: ROOT / WEIGHTS / SHIPPED[AUTOENCODER], "inference": settings}
+    return ModelFiles(files, "inference.generator:serve", TEXT_SIGNATURE, card)

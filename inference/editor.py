@@ -137,8 +137,7 @@ class Editor:
     @torch.inference_mode()
     def reconstruct(self, frames: Frames) -> Frames:
         """Frames through the autoencoder and back: the most that an edit can keep of its source."""
-        latents = self._autoencoder.encode(to_video(frames).to(self.device))
-        decoded: Frames = to_frames(self._autoencoder.decode(latents, frames.shape[0]))[0]
+        decoded: Frames = to_frames(self._autoencoder.decode(self._encode(frames), frames.shape[0]))[0]
         return decoded
 
     @torch.inference_mode()
@@ -149,10 +148,8 @@ class Editor:
         return Task(int(self._predictor.predict(self._text(checked_instruction(instruction)))[0]))
 
     def _condition(self, requests: Sequence[FramesRequest], tasks: Sequence[Task]) -> Condition:
-        # The autoencoder runs in fp32: its latents are to be those of the training tables, and bf16 bands smooth areas.
-        videos = torch.cat([to_video(request.frames) for request in requests]).to(self.device)
         return Condition(
-            source=self._autoencoder.encode(videos),
+            source=self._encode(*(request.frames for request in requests)),
             # Encoded one by one and then padded, so that no text's states depend on its neighbours' lengths.
             text=join_texts([self._text(checked_instruction(request.instruction)) for request in requests]),
             task=torch.tensor([int(task) for task in tasks], device=self.device),
@@ -186,7 +183,13 @@ class Editor:
 
     def _encode_black(self, frames: int) -> Tensor:
         side = self.params.resolution
-        return self._autoencoder.encode(to_video(np.zeros((frames, side, side, 3), np.uint8)).to(self.device))
+        return self._encode(np.zeros((frames, side, side, 3), np.uint8))
+
+    def _encode(self, *clips: Frames) -> Latent:
+        # In the precision of the training tables. Decoding is always fp32: bf16 would band smooth areas.
+        with autocast(self.device, self.params.precision):
+            latents: Latent = self._autoencoder.encode(torch.cat([to_video(clip) for clip in clips]).to(self.device))
+        return latents.float()
 
     def _check_batch(self, requests: Sequence[FramesRequest]) -> None:
         if not requests:

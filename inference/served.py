@@ -37,7 +37,7 @@ def serve(folder: Path) -> Serve:
     Raises:
         ValueError: weights or parameters are missing or do not fit; when serving, a row that cannot be edited.
     """
-    editor = Editor.from_files(folder / EDITOR_FILE, folder / AUTOENCODER_FILE, _params(folder), _device())
+    editor = Editor.from_files(folder / EDITOR_FILE, folder / AUTOENCODER_FILE, served_params(folder), _device())
 
     def edit(rows: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
         overrides = Overrides.checked(
@@ -58,7 +58,7 @@ def serve_autoencoder(folder: Path) -> Serve:
     Raises:
         ValueError: weights or parameters are missing or do not fit; when serving, media that cannot be read.
     """
-    params, device = _params(folder), _device()
+    params, device = served_params(folder), _device()
     autoencoder = load_autoencoder(load_bundle(folder / AUTOENCODER_FILE, AUTOENCODER)).to(device)
 
     def reconstruct(rows: pd.DataFrame, _: Mapping[str, Any]) -> pd.DataFrame:
@@ -98,7 +98,12 @@ def _reconstructed(autoencoder: Autoencoder, source: bytes, params: InferencePar
     return encode_picture(next(decoded), "png") if info.kind == "picture" else encode_clip(decoded, info.fps)
 
 
-def _params(folder: Path) -> InferenceParams:
+def served_params(folder: Path) -> InferenceParams:
+    """The inference parameters that a served model carries.
+
+    Raises:
+        EditError: there are none, or they are not valid.
+    """
     path = folder / PARAMS_FILE
     if not path.is_file():
         raise EditError(f"{path}: no such file; a served model carries its inference parameters")

@@ -26,9 +26,7 @@ class GuidanceScales:
         return self.video == 1.0 and self.text == 1.0
 
 
-def guided(
-    model: ConditionalVelocity, condition: Condition, null: NullCondition, scales: GuidanceScales
-) -> Velocity:
+def guided(model: ConditionalVelocity, condition: Condition, null: NullCondition, scales: GuidanceScales) -> Velocity:
     """u(0,0) + s_V [u(v,0) - u(0,0)] + s_T [u(v,c) - u(v,0)], with the three passes in one batch."""
     if scales.is_plain:
         return lambda x, t: model(x, t, condition)

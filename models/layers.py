@@ -101,9 +101,7 @@ class FactoredPositions(nn.Module):
         self.rows = nn.Parameter(torch.randn(height, width) * 0.02)
         self.columns = nn.Parameter(torch.randn(width_cells, width) * 0.02)
 
-    def forward(
-        self, frames: Float[Tensor, "b l d"], height: int, width: int
-    ) -> Float[Tensor, "b n d"]:
+    def forward(self, frames: Float[Tensor, "b l d"], height: int, width: int) -> Float[Tensor, "b n d"]:
         """Positions of a grid, given the time rows already looked up by `time_rows`."""
         plane = self.rows[:height, None] + self.columns[None, :width]
         grid = frames[:, :, None, None] + plane[None, None]

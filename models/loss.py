@@ -11,7 +11,9 @@ from models.path import LinearPath
 from models.shapes import FlowTime, Latent, Video
 
 
-def velocity_error(predicted: Latent, noise: Latent, target: Latent, path: LinearPath, t: FlowTime) -> Float[Tensor, " b"]:
+def velocity_error(
+    predicted: Latent, noise: Latent, target: Latent, path: LinearPath, t: FlowTime
+) -> Float[Tensor, " b"]:
     """Squared error of the velocity, a mean per sample, unweighted over time (Movie Gen, equation 2)."""
     error = predicted.float() - path.at(noise, target, t).velocity
     return error.square().mean(dim=(1, 2, 3, 4))

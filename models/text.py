@@ -38,7 +38,9 @@ class TextContext:
 
     def repeat(self, count: int) -> "TextContext":
         """A single row repeated `count` times."""
-        return TextContext(tuple(TextPart(p.states.expand(count, -1, -1), p.mask.expand(count, -1)) for p in self.parts))
+        return TextContext(
+            tuple(TextPart(p.states.expand(count, -1, -1), p.mask.expand(count, -1)) for p in self.parts)
+        )
 
 
 class TextEncoder(Protocol):

@@ -82,9 +82,7 @@ class FeatureStore:
         tag = table.tags.update if digest in table.tags.list() else table.tags.create
         tag(digest, table.version)
         columns = {field.name: str(field.type) for field in spec.schema}
-        return TableReceipt(
-            folder=self.folder, table=spec.name, rows=digests.num_rows, digest=digest, columns=columns
-        )
+        return TableReceipt(folder=self.folder, table=spec.name, rows=digests.num_rows, digest=digest, columns=columns)
 
     def open(self, receipt: TableReceipt) -> "PublishedTable":
         """The content a receipt stands for.
@@ -141,7 +139,9 @@ class PublishedTable:
 
     def offsets(self) -> dict[str, int]:
         """Place of every id in storage order, for `take`."""
-        return {key: i for i, key in enumerate(self._table.search().select(["id"]).limit(None).to_arrow()["id"].to_pylist())}
+        return {
+            key: i for i, key in enumerate(self._table.search().select(["id"]).limit(None).to_arrow()["id"].to_pylist())
+        }
 
     def take(self, ids: Sequence[str], offsets: Mapping[str, int], columns: Sequence[str]) -> pa.Table:
         """Rows in the order of `ids`, repeats included.

@@ -48,7 +48,9 @@ def trace(state: State, edit_id: str) -> Node:
     folder, row = found[0]
     facts = (f"instruction: {row['instruction']}", f"status: {row['status']}", f"output: {row['output_uri']}")
     sources = _source_nodes(state, row)
-    return Node("edit", f"{folder}/{row['id']}", facts, (_model_node(state, row["model"], row["model_digest"]), *sources))
+    return Node(
+        "edit", f"{folder}/{row['id']}", facts, (_model_node(state, row["model"], row["model_digest"]), *sources)
+    )
 
 
 def _edits(state: State, folder: str, edit_id: str) -> list[dict[str, Any]]:
@@ -72,7 +74,12 @@ def _clip_nodes(state: State, ids: list[str]) -> tuple[Node, ...]:
     rows = store.draft(CLIPS, ["id", "source_uri", "source_sha256", "licence"]).to_pylist()
     chosen = [row for row in rows if row["id"] in wanted]
     nodes = [
-        Node("clip", row["id"], (), (Node("file", row["source_uri"], (f"sha256: {row['source_sha256']}", row["licence"])),))
+        Node(
+            "clip",
+            row["id"],
+            (),
+            (Node("file", row["source_uri"], (f"sha256: {row['source_sha256']}", row["licence"])),),
+        )
         for row in chosen[:SHOWN_CLIPS]
     ]
     if len(chosen) > SHOWN_CLIPS:
@@ -118,5 +125,3 @@ def _pairs_node(state: State, digest: str) -> Node:
 def _folders(state: State, spec: TableSpec) -> list[str]:
     """Stage folders that hold such a table."""
     return sorted(path.parent.name for path in state.store.glob(f"*/{spec.name}.lance"))
-
-

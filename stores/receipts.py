@@ -6,6 +6,7 @@ equal bytes. It is written twice: in `receipts/`, which git tracks, and as a wit
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -46,7 +47,7 @@ class Receipt(BaseModel):
     tables: dict[str, TableReceipt] = {}
     models: dict[str, ModelReceipt] = {}
     parents: dict[str, str] = {}
-    figures: dict[str, Figure] = {}
+    figures: Mapping[str, Figure] = {}
 
     def table(self, name: str) -> TableReceipt:
         """The receipt of one table.

@@ -106,7 +106,9 @@ CASES = TableSpec(
 EDITS = TableSpec(
     "edits",
     (
-        *_fields("request_id", "purpose", "instruction", "task", "output_uri", "output_sha256", "model", "model_digest"),
+        *_fields(
+            "request_id", "purpose", "instruction", "task", "output_uri", "output_sha256", "model", "model_digest"
+        ),
         *_fields("status", "error", "clip_uri", "clip_sha256", "settings"),
         pa.field("seed", pa.int64()),
         pa.field("seconds", pa.float64()),

@@ -1,6 +1,6 @@
 """Training rows from the feature store, batch by batch, in the order the mix prescribes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,22 @@ def states_of(parts: Sequence[bytes], widths: Sequence[int]) -> tuple[Tensor, ..
     return tuple(torch.from_numpy(array.astype(np.float32)) for array in arrays)
 
 
+@dataclass(frozen=True)
+class NullConditions:
+    """The empty text, and the encoded black video of every geometry [c l h w] that a table holds."""
+
+    text: TextContext
+    black: Mapping[tuple[int, ...], Tensor]
+
+    def of(self, shape: Sequence[int]) -> NullCondition:
+        """The null condition for latents of this shape.
+
+        Raises:
+            KeyError: the store holds no black video of this geometry.
+        """
+        return NullCondition(self.text, self.black[tuple(shape)][None])
+
+
 class PairTable:
     """A published `edit_pairs` table with its constants, read by id."""
 
@@ -63,9 +79,7 @@ class PairTable:
         self._offsets = pairs.offsets()
         index = pairs.rows(["id", "group", "split", "kind", "task"])
         self._index = index.to_pandas()
-        self._black: dict[tuple[int, ...], Tensor] = {}
-        self._null_text: TextContext | None = None
-        self._read_constants(constants.rows())
+        self.nulls = self._read_constants(constants.rows())
 
     def ids(self, group: str, split: str) -> list[str]:
         """Ids of a group's rows in a split, in id order."""
@@ -95,27 +109,19 @@ class PairTable:
         text = pad_texts([states_of(row["text_states"], self._widths) for row in rows])
         return text, torch.tensor([int(parse_task(row["task"])) for row in rows])
 
-    def null(self, shape: Sequence[int]) -> NullCondition:
-        """Empty text and encoded black video for latents of this shape [c l h w].
-
-        Raises:
-            KeyError: the store holds no black video of this geometry.
-        """
-        if self._null_text is None:
-            raise KeyError("the constants of this store lack the empty text")
-        return NullCondition(self._null_text, self._black[tuple(shape)][None])
-
     def _source(self, row: dict[str, Any]) -> Tensor:
         if row["source_latents"] is None:
-            return self._black[tuple(row["latent_shape"])]
+            return self.nulls.black[tuple(row["latent_shape"])]
         return latents_of(row["source_latents"], row["latent_shape"])
 
-    def _read_constants(self, table: pa.Table) -> None:
-        for row in table.to_pylist():
-            if row["kind"] == "black":
-                self._black[tuple(row["latent_shape"])] = latents_of(row["latents"], row["latent_shape"])
-            elif row["kind"] == "null_text":
-                self._null_text = pad_texts([states_of(row["text_states"], self._widths)])
+    def _read_constants(self, table: pa.Table) -> NullConditions:
+        rows = table.to_pylist()
+        texts = [states_of(row["text_states"], self._widths) for row in rows if row["kind"] == "null_text"]
+        if len(texts) != 1:
+            raise ValueError(f"the constants of this store hold {len(texts)} empty texts, not one")
+        black = [row for row in rows if row["kind"] == "black"]
+        latents = {tuple(row["latent_shape"]): latents_of(row["latents"], row["latent_shape"]) for row in black}
+        return NullConditions(pad_texts(texts), latents)
 
 
 class StepLoader:

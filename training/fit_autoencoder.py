@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from einops import rearrange
 
 from models.autoencoder import Autoencoder
 from models.build import AUTOENCODER, autoencoder_bundle
@@ -15,9 +16,9 @@ from models.precision import autocast
 from models.weights import save_bundle
 from stores.clip_types import MediaLimits
 from stores.feature_store import FeatureStore
+from stores.media_rows import WorkingSize
 from stores.model_registry.models import CLIP_SIGNATURE, ModelFiles, ModelRegistry
 from stores.model_registry.tracking import TrackedRun, Tracking, lineage_tags
-from stores.media_rows import WorkingSize
 from stores.receipts import Receipt
 from stores.state import State
 from training.autoencoder_module import AutoencoderModule, CropLoader, Media, VideoBatch
@@ -26,6 +27,7 @@ from training.spec import TrainingSpec
 from training.trainer import build_trainer, fit_or_resume
 
 STATISTICS_BATCHES = 16
+COMPONENT_BLOCKS = 8000
 
 
 def fit_autoencoder(spec: TrainingSpec, state: State) -> Receipt | None:
@@ -38,6 +40,7 @@ def fit_autoencoder(spec: TrainingSpec, state: State) -> Receipt | None:
     train, held_out = (load_media(clips, split, working, limits) for split in ("train", "test"))
     loader = CropLoader(train, params, spec.seed)
     autoencoder = Autoencoder(spec.models.autoencoder)
+    start_from_components(autoencoder, loader)
     module = AutoencoderModule(autoencoder, params, spec.seed)
     folder = state.checkpoints / spec.stage / spec.key()
     with Tracking(state).run(spec.experiment, spec.stage, spec.key(), spec.model_dump(exclude={"inputs"})) as run:
@@ -54,6 +57,16 @@ def fit_autoencoder(spec: TrainingSpec, state: State) -> Receipt | None:
         figures = measure(autoencoder, held_out, params.crop)
         run.metrics(figures)
         return _register(spec, run, autoencoder, figures)
+
+
+def start_from_components(autoencoder: Autoencoder, loader: CropLoader) -> None:
+    """Set the linear path, if there is one, to the principal components of some training blocks."""
+    if autoencoder.linear is None:
+        return
+    side = autoencoder.config.spatial_factor
+    batches = [loader.at(step).video[:, :, :1] for step in range(min(STATISTICS_BATCHES, len(loader)))]
+    blocks = rearrange(torch.cat(batches), "b c 1 (h p) (w q) -> (b h w) (c p q)", p=side, q=side)
+    autoencoder.linear.set_components(blocks[torch.randperm(len(blocks))[:COMPONENT_BLOCKS]])
 
 
 class CropValidation:
@@ -117,10 +130,12 @@ def _register(spec: TrainingSpec, run: TrackedRun, autoencoder: Autoencoder, fig
     with TemporaryDirectory() as folder:
         path = Path(folder) / "autoencoder.safetensors"
         save_bundle(bundle, path)
-        files = ModelFiles({AUTOENCODER: path}, "inference.served:serve_autoencoder", CLIP_SIGNATURE, card)
+        settings = path.with_name("inference.json")
+        settings.write_text(spec.inference)
+        weights = {AUTOENCODER: path, "inference": settings}
+        files = ModelFiles(weights, "inference.served:serve_autoencoder", CLIP_SIGNATURE, card)
         parents = {"clips": spec.inputs["clips"].table("clips").digest}
         receipt = ModelRegistry(run.tracking).register(run, AUTOENCODER, digest, files, parents)
     result = Receipt(stage=spec.stage, models={AUTOENCODER: receipt}, parents=parents, figures=figures)
     run.tags(lineage_tags(result))
     return result
-

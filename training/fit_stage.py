@@ -23,7 +23,7 @@ from models.build import (
 from models.task_predictor import TaskPredictor, fit_predictor
 from models.weights import Bundle, load_bundle, save_bundle
 from stores.feature_store import FeatureStore
-from stores.model_registry.models import EDIT_SIGNATURE, ModelFiles, ModelRegistry
+from stores.model_registry.models import EDIT_SIGNATURE, TEXT_SIGNATURE, ModelFiles, ModelRegistry
 from stores.model_registry.tracking import TrackedRun, Tracking, lineage_tags
 from stores.receipts import Receipt
 from stores.state import State
@@ -42,13 +42,17 @@ def fit_stage(spec: TrainingSpec, state: State) -> Receipt | None:
     registry = ModelRegistry(Tracking(state))
     network, config = start_network(spec, registry)
     table = open_pairs(spec, state, config)
-    module = VelocityModule(network, table, stage, spec.seed, spec.models.backbone.max_latent_frames)
+    module = VelocityModule(network, table.nulls, stage, spec.seed, spec.models.backbone.max_latent_frames)
     _apply_options(network, spec)
     folder = state.checkpoints / spec.stage / spec.key()
     with Tracking(state).run(spec.experiment, spec.stage, spec.key(), spec.model_dump(exclude={"inputs"})) as run:
         run.input(spec.inputs["pairs"].table("edit_pairs"), "training")
-        autoencoder_file = registry.fetch(spec.inputs["autoencoder"].model(AUTOENCODER)).folder / "autoencoder.safetensors"
-        previews = PreviewCallback(run, table, load_autoencoder(load_bundle(autoencoder_file, AUTOENCODER)), stage, options.preview_every)
+        autoencoder_file = (
+            registry.fetch(spec.inputs["autoencoder"].model(AUTOENCODER)).folder / "autoencoder.safetensors"
+        )
+        previews = PreviewCallback(
+            run, table, load_autoencoder(load_bundle(autoencoder_file, AUTOENCODER)), stage, options.preview_every
+        )
         trainer = build_trainer(
             spec.stage, folder, stage.steps, options, stage.optimizer, stage.ema_decay,
             run.lightning_logger(), [previews],
@@ -145,14 +149,12 @@ def _register(
     return result
 
 
-def _model_files(
-    folder: Path, name: str, bundle: Bundle, autoencoder: Path, inference: str, card: str
-) -> ModelFiles:
+def _model_files(folder: Path, name: str, bundle: Bundle, autoencoder: Path, inference: str, card: str) -> ModelFiles:
     own = folder / f"{name}.safetensors"
     save_bundle(bundle, own)
     settings = folder / "inference.json"
     settings.write_text(inference)
     files = {name: own, AUTOENCODER: autoencoder, "inference": settings}
+    if name == BASE:
+        return ModelFiles(files, "inference.generator:serve", TEXT_SIGNATURE, card)
     return ModelFiles(files, "inference.served:serve", EDIT_SIGNATURE, card)
-
-

@@ -31,7 +31,9 @@ def decide(figures: GateFigures, gate: GateParams) -> GateDecision:
         gap = figures.ceiling_keep_psnr - figures.keep_psnr
     checks = [
         _at_least("success", figures.success, gate.min_success),
-        _at_most("success with wrong instruction", figures.wrong_instruction_success, gate.max_wrong_instruction_success),
+        _at_most(
+            "success with wrong instruction", figures.wrong_instruction_success, gate.max_wrong_instruction_success
+        ),
         _at_most("keep_psnr below the ceiling (dB)", gap, gate.max_keep_gap_db),
         _at_most("colour drift (1/255)", figures.colour_drift, gate.max_colour_drift),
     ]

@@ -49,7 +49,7 @@ class ShuffledRows:
     def __init__(self, ids: Sequence[str], seed: int, group: str) -> None:
         if not ids:
             raise ValueError(f"group {group!r} has no rows to train on")
-        self._ids = list(ids)
+        self._ids: list[str] = list(ids)
         self._seed = [seed, *group.encode()]
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
 
@@ -62,4 +62,4 @@ class ShuffledRows:
         if epoch != self._epoch:
             self._epoch = epoch
             self._order = np.random.default_rng([*self._seed, epoch]).permutation(len(self._ids))
-        return self._ids[self._order[index]]
+        return self._ids[int(self._order[index])]

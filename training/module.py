@@ -11,7 +11,7 @@ from models.conditioning import Condition, DropoutRates, drop_condition
 from models.loss import velocity_error
 from models.path import LinearPath, logit_normal_time
 from models.tasks import Task
-from training.data import PairBatch, PairTable
+from training.data import NullConditions, PairBatch
 from training.params import StageParams
 from training.schedule import build_optimizer, rate_factor, step_generator
 
@@ -29,12 +29,15 @@ class Draws:
 
 
 class VelocityModule(LightningModule):
-    """Trains a velocity network, base or editor, on the rows of a pair table."""
+    """Trains a velocity network, base or editor, on the rows of a pair table.
 
-    def __init__(self, network: nn.Module, table: PairTable, stage: StageParams, seed: int, max_frames: int) -> None:
+    It holds tensors only, not the table: weight averaging copies the whole module.
+    """
+
+    def __init__(self, network: nn.Module, nulls: NullConditions, stage: StageParams, seed: int, max_frames: int) -> None:
         super().__init__()
         self.network = network
-        self._table = table
+        self._nulls = nulls
         self._stage = stage
         self._seed = seed
         self._max_frames = max_frames
@@ -45,7 +48,7 @@ class VelocityModule(LightningModule):
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         draws = self._draw(batch)
         condition = Condition(batch.source, batch.text, batch.task, draws.offsets)
-        null = self._table.null(batch.target.shape[1:]).to(self.device)
+        null = self._nulls.of(batch.target.shape[1:]).to(self.device)
         condition = drop_condition(condition, null, self._rates, draws.dropout)
         loss = self._error(batch, condition, draws.noise, draws.time).mean()
         self.log(f"train/loss/{batch.group}", loss, batch_size=len(batch))
@@ -65,7 +68,7 @@ class VelocityModule(LightningModule):
         error = torch.stack(errors).mean(0)
         self.log("val/loss", error.mean(), batch_size=len(batch))
         self.log(f"val/loss/{batch.group}", error.mean(), batch_size=len(batch))
-        for task in batch.task.unique().tolist():
+        for task in sorted(set(batch.task.tolist())):
             chosen = error[batch.task == task]
             self.log(f"val/task/{Task(task).label}", chosen.mean(), batch_size=len(chosen))
 

@@ -9,7 +9,6 @@ from features.motion import STILL, Drift, draw_drift
 from features.params import ComposeParams
 from features.vocabulary import Named, Place, Size
 
-
 SIDES = (Place.LEFT, Place.RIGHT)
 CORNERS = (Place.TOP_LEFT, Place.TOP_RIGHT, Place.BOTTOM_LEFT, Place.BOTTOM_RIGHT)
 
@@ -59,9 +58,7 @@ def draw_scene(rng: np.random.Generator, materials: Materials, objects: int) -> 
     return Scene(materials.background, items)
 
 
-def draw_nouns(
-    rng: np.random.Generator, nouns: tuple[str, ...], count: int, but: tuple[str, ...] = ()
-) -> list[str]:
+def draw_nouns(rng: np.random.Generator, nouns: tuple[str, ...], count: int, but: tuple[str, ...] = ()) -> list[str]:
     """Different nouns, none of those in `but`."""
     left = [noun for noun in nouns if noun not in but]
     return [left[int(i)] for i in rng.permutation(len(left))[:count]]

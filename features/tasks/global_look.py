@@ -14,7 +14,8 @@ SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0
 
 
 def _levels(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    levels: np.ndarray = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return levels
 
 
 def greyscale(frames: np.ndarray) -> np.ndarray:
@@ -34,7 +35,8 @@ def night(frames: np.ndarray) -> np.ndarray:
 
 def inverted(frames: np.ndarray) -> np.ndarray:
     """The photographic negative."""
-    return 255 - frames
+    negative: np.ndarray = 255 - frames
+    return negative
 
 
 def warm(frames: np.ndarray) -> np.ndarray:

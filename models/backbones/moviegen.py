@@ -40,9 +40,7 @@ class TextProjections(nn.Module):
 
     def __init__(self, text_widths: tuple[int, ...], width: int) -> None:
         super().__init__()
-        self.projections = nn.ModuleList(
-            nn.Sequential(nn.Linear(e, width), nn.LayerNorm(width)) for e in text_widths
-        )
+        self.projections = nn.ModuleList(nn.Sequential(nn.Linear(e, width), nn.LayerNorm(width)) for e in text_widths)
 
     def forward(self, text: TextContext) -> Tensor:
         pairs = zip(self.projections, text.parts, strict=True)
@@ -61,9 +59,7 @@ class MovieGenTransformer(nn.Module):
         self.gradient_checkpointing = False
         stride = (1, config.patch, config.patch)
         self.patch_embed: nn.Module = nn.Conv3d(latent_channels, config.width, stride, stride)
-        self.positions = FactoredPositions(
-            config.width, config.max_latent_frames, config.max_rows, config.max_columns
-        )
+        self.positions = FactoredPositions(config.width, config.max_latent_frames, config.max_rows, config.max_columns)
         self.text = TextProjections(text_widths, config.width)
         self.time = TimeEmbedding(config.width)
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(config.width, 6 * config.width))
@@ -71,9 +67,8 @@ class MovieGenTransformer(nn.Module):
         self.final_norm = nn.RMSNorm(config.width, eps=NORM_EPS)
         self.final_table = nn.Parameter(torch.zeros(2, config.width))
         self.to_patch = nn.Linear(config.width, latent_channels * config.patch**2)
-        for layer in (self.modulation[1], self.to_patch):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for parameter in (*self.modulation.parameters(), *self.to_patch.parameters()):
+            nn.init.zeros_(parameter)
 
     def widen(self) -> None:
         """Make room for source latents on the channel axis, with new weights at zero."""
@@ -103,9 +98,7 @@ class MovieGenTransformer(nn.Module):
         shift, scale = (time[:, None] + self.final_table).unsqueeze(2).unbind(1)
         patches = self.to_patch(self.final_norm(hidden) * (1 + scale) + shift)
         p = self.config.patch
-        return rearrange(
-            patches, "b (l h w) (c p q) -> b c l (h p) (w q)", l=frames, h=rows, w=columns, p=p, q=p
-        )
+        return rearrange(patches, "b (l h w) (c p q) -> b c l (h p) (w q)", l=frames, h=rows, w=columns, p=p, q=p)
 
     def _run(self, block: nn.Module, *inputs: Tensor) -> Tensor:
         if self.gradient_checkpointing and self.training:

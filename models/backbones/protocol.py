@@ -1,5 +1,6 @@
 """What the editor needs of a text-to-video backbone, and the widening that is the same for all."""
 
+import copy
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,9 +58,8 @@ class WidenedPatchEmbed(nn.Module):
     def __init__(self, video: nn.Conv3d) -> None:
         super().__init__()
         self.video = video
-        self.source = nn.Conv3d(
-            video.in_channels, video.out_channels, video.kernel_size, video.stride, bias=False, device=video.weight.device
-        ).to(video.weight.dtype)
+        self.source = copy.deepcopy(video)
+        self.source.bias = None
         nn.init.zeros_(self.source.weight)
 
     def forward(self, x: Tensor) -> Tensor:

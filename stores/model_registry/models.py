@@ -20,6 +20,11 @@ EDIT_SIGNATURE = ModelSignature(
     outputs=Schema([ColSpec(DataType.binary, "edit")]),
     params=ParamSchema([ParamSpec("seed", DataType.long, 0), ParamSpec("num_inference_steps", DataType.long, 0)]),
 )
+TEXT_SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec(DataType.string, "instruction")]),
+    outputs=Schema([ColSpec(DataType.binary, "video")]),
+    params=ParamSchema([ParamSpec("seed", DataType.long, 0)]),
+)
 CLIP_SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec(DataType.binary, "source")]), outputs=Schema([ColSpec(DataType.binary, "reconstruction")])
 )
@@ -136,4 +141,3 @@ def predict(uri: str, rows: pd.DataFrame, params: Mapping[str, Any] | None = Non
     """Serve rows with a registered model, as `mlflow models serve` would."""
     served: pd.DataFrame = mlflow.pyfunc.load_model(uri).predict(rows, params=dict(params or {}))
     return served
-

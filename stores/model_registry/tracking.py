@@ -91,7 +91,7 @@ class TrackedRun:
         self.experiment = experiment
         self._client = tracking.client
 
-    def metrics(self, values: Mapping[str, float | int | None], step: int = 0) -> None:
+    def metrics(self, values: Mapping[str, float | int | str | None], step: int = 0) -> None:
         """Log the numbers among these values, in one call."""
         known = {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
         if known:

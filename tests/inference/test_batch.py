@@ -123,9 +123,7 @@ def test_bad_rows_never_stop(tmp_path: Path, editor: Editor) -> None:
     assert len(rows) == len(requests)
 
 
-def test_a_failing_batch_is_tried_one_by_one(
-    tmp_path: Path, editor: Editor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_batch_is_tried_one_by_one(tmp_path: Path, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
     store, whole = FeatureStore(tmp_path, "one"), editor.edit_batch
 
     def moody(requests: list[object]) -> object:

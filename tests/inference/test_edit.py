@@ -99,7 +99,12 @@ def test_the_same_wish_gives_the_same_bytes(tmp_path: Path, editor: Editor) -> N
 
 @pytest.mark.parametrize(
     ("output", "message"),
-    [("clip.mp4", "source itself"), ("link.mp4", "source itself"), ("out.png", "written as .mp4"), ("out", "no suffix")],
+    [
+        ("clip.mp4", "source itself"),
+        ("link.mp4", "source itself"),
+        ("out.png", "written as .mp4"),
+        ("out", "no suffix"),
+    ],
 )
 def test_outputs_that_cannot_be(tmp_path: Path, editor: Editor, output: str, message: str) -> None:
     clip = tmp_path / "clip.mp4"

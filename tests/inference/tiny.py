@@ -48,7 +48,7 @@ def _vector(word: str) -> torch.Tensor:
 
 
 AUTOENCODER_CONFIG = AutoencoderConfig(
-    latent_channels=4, channels=(8, 16), blocks=1, groups=4, pixel_patch=2, temporal_halvings=1
+    latent_channels=4, channels=(8, 16), blocks=1, groups=4, pixel_patch=2, temporal_halvings=1, linear_path=False
 )
 NETWORK_CONFIG = NetworkConfig(
     backbone=MovieGenConfig(
