@@ -120,7 +120,8 @@ def _request(case: dict[str, Any], variant: str, seed: int, frame: int | None = 
         "task": case["task"] if variant == TRUE_TASK else None,
         "name": name,
         "scene": case["scene"],
-        "seed": seed,
+        # A noise of its own for every case, the same for all variants of it.
+        "seed": (seed + int(case["id"][:8], 16)) % 2**31,
         "media": media,
         "fps": case["fps"],
         "clip_ids": case["clip_ids"],

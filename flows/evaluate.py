@@ -65,8 +65,8 @@ def evaluate_stage(job: Job, steps: Steps, stage: str) -> Receipt:
     with Tracking(job.state).run(EXPERIMENT, stage, key, params.model_dump()) as run:
         _log(job, run, stage, report, decision, results, sheet)
         run.tags(lineage_tags(receipt))
-    _promote(job, stage, decision)
-    steps.note("evaluation", verdict(report, stage, decision))
+        _promote(job, stage, decision)
+        steps.note("evaluation", f"{verdict(report, stage, decision)}\n{run.link()}\n")
     save_receipt(receipt, job.state)
     return receipt
 

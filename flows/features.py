@@ -25,7 +25,6 @@ from stores.schema import CASES, CLIPS, CONSTANTS, EDIT_PAIRS, EDIT_REQUESTS, QU
 
 EXPERIMENT = "features"
 CODE = ("features", "models", "stores")
-PREVIEWS = 24
 
 
 def build_clips(job: Job, steps: Steps) -> Receipt:
@@ -113,7 +112,7 @@ def _finish(job: Job, steps: Steps, store: FeatureStore, receipt: Receipt, audit
         rejected = store.draft(QUARANTINE).to_pandas()
         if len(rejected):
             run.table(rejected, "quarantine.json")
-    steps.note(f"checks-{receipt.stage}", audit.text())
+        steps.note(f"checks-{receipt.stage}", f"{audit.text()}\n{run.link()}\n")
     save_receipt(receipt, job.state)
     return receipt
 

@@ -93,6 +93,7 @@ def edit_many(job: Job, steps: Steps, manifest: Path, outputs: Path, alias: str 
         run.file(done.report, "report")
         for path in sorted(p for p in outputs.iterdir() if p.suffix in (".mp4", ".png"))[:24]:
             run.file(path, "edits")
-    told = f"{done.answered.made} edited, {done.answered.skipped} were done already, {done.answered.failed} failed"
-    steps.note("batch", f"# Edits\n\n{told}, {len(done.problems)} rows refused. Report: {done.report}\n")
+        told = f"{done.answered.made} edited, {done.answered.skipped} were done already, {done.answered.failed} failed"
+        report = f"{len(done.problems)} rows refused. Report: {done.report}"
+        steps.note("batch", f"# Edits\n\n{told}, {report}\n\n{run.link()}\n")
     return done

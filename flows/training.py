@@ -48,7 +48,8 @@ def train_stage(job: Job, steps: Steps, stage: str) -> Receipt:
     for model in receipt.models.values():
         registry.promote(model, "candidate")
     save_receipt(receipt, job.state)
-    steps.note(f"training-{stage}", f"# Stage {stage}\n\n{receipt.figures}\n")
+    lines = [f"* {name}: {value}" for name, value in receipt.figures.items()]
+    steps.note(f"training-{stage}", "\n".join([f"# Stage {stage}", "", *lines, ""]))
     return receipt
 
 

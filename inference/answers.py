@@ -166,7 +166,7 @@ def _file_name(plan: Planned, kind: str) -> str:
     """Readable, safe for any file system, and one for each answer."""
     stem = Path(plan.request.clip_uri or "").stem
     name = plan.request.name
-    readable = re.sub(r"[^\w.]+", "-", f"{name}-{stem}" if name else stem).strip("-.")[:MAX_NAME]
+    readable = re.sub(r"[^\w.]+", "-", stem if name in (None, "", stem) else f"{name}-{stem}").strip("-.")[:MAX_NAME]
     return f"{readable or USER}-{plan.id[:8]}{'.png' if kind == 'picture' else '.mp4'}"
 
 

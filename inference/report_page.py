@@ -21,18 +21,20 @@ h1 { font-size: 26px; line-height: 1.2; margin: 0 0 4px; letter-spacing: -.01em;
 h2 { font-size: 17px; margin: 40px 0 12px; }
 p.soft { margin: 0; color: var(--soft); }
 code { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(168px, 1fr)); gap: 1px; margin: 20px 0 0;
+dl { display: flex; flex-wrap: wrap; gap: 1px; margin: 20px 0 0;
      background: var(--rule); border: 1px solid var(--rule); border-radius: 10px; overflow: hidden; }
-dl div { background: var(--card); padding: 8px 14px; }
+dl div { flex: 1 1 120px; background: var(--card); padding: 8px 14px; }
 dt { color: var(--soft); font-size: 12px; }
 dd { margin: 0; overflow-wrap: anywhere; }
-.edits { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 520px), 1fr)); gap: 18px; }
+.edits { display: grid; align-items: start; gap: 18px;
+         grid-template-columns: repeat(auto-fill, minmax(min(100%, 520px), 1fr)); }
 article { border: 1px solid var(--rule); border-radius: 10px; background: var(--card); padding: 14px 16px; }
 article h3 { font-size: 15px; font-weight: 600; margin: 0 0 2px; overflow-wrap: anywhere; }
 article .facts { color: var(--soft); font-size: 13px; margin: 0 0 10px; overflow-wrap: anywhere; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 10px; }
 figure { margin: 0; min-width: 0; }
-figure img, figure video { display: block; width: 100%; height: auto; border-radius: 6px; background: #0003; }
+figure img, figure video { display: block; width: 100%; height: auto; max-height: 340px;
+                           object-fit: contain; border-radius: 6px; background: #0003; }
 figcaption { color: var(--soft); font-size: 12px; margin-top: 4px; }
 a { color: var(--accent); }
 .tag { display: inline-block; border: 1px solid var(--rule); border-radius: 99px; padding: 0 8px; font-size: 12px;
@@ -70,7 +72,7 @@ td.reason { color: var(--bad); }
 {%- elif side.uri %}
 <img src="{{ side.uri }}" alt="{{ side.label }} of {{ edit.row.name }}" loading="lazy">
 {%- endif %}
-<figcaption>{{ side.label }}{% if side.link %} · <a href="{{ side.link }}">{{ side.file }}</a>{% endif %}
+<figcaption>{{ side.label }}{% if side.link %} · <a href="{{ side.link }}" title="{{ side.file }}">open</a>{% endif %}
 {%- if side.note %} · {{ side.note }}{% endif %}</figcaption>
 </figure>
 {%- endfor %}

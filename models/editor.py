@@ -2,7 +2,6 @@
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
@@ -75,7 +74,7 @@ class EditModel(nn.Module):
     def max_latent_frames(self) -> int:
         return self.backbone.max_latent_frames
 
-    def forward(self, x_t: Latent, t: FlowTime, condition: Condition) -> Float[Tensor, "b c l h w"]:
+    def forward(self, x_t: Latent, t: FlowTime, condition: Condition) -> Latent:
         both = torch.cat([x_t, condition.source.to(x_t)], dim=1)
         velocity = self.backbone(both, t, condition.text, condition.offsets, self.task(condition.task))
         if self.skip is None:

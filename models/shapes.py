@@ -1,6 +1,6 @@
 """The one legend of tensor shapes.
 
-b batch, f video frames, l latent frames, c latent channels, h height, w width (pixels or latent cells, by context),
+b batch, f video frames, l latent frames, c latent channels, h height and w width in pixels, y and x in latent cells,
 n transformer tokens, d transformer width, s text tokens, e text-encoder width. `t` is flow time, never frames.
 Videos are RGB in [-1, 1]; flow time is 0 at noise and 1 at video.
 """
@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Video = Float[Tensor, "b 3 f h w"]
-Latent = Float[Tensor, "b c l h w"]
+Latent = Float[Tensor, "b c l y x"]
+BackboneInput = Float[Tensor, "b channels l y x"]  # latents, doubled in channels once the backbone is widened
 FlowTime = Float[Tensor, " b"]
 TaskIds = Int[Tensor, " b"]
 FrameOffsets = Int[Tensor, " b"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -43,6 +43,7 @@ class TextContext:
         )
 
 
+@runtime_checkable
 class TextEncoder(Protocol):
     """A frozen text encoder. `revision` changes whenever its output could; `widths` has one entry a part."""
 

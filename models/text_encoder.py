@@ -29,7 +29,9 @@ class MiniLmEncoder:
 
     def __init__(self, max_tokens: int, folder: Path | None = None) -> None:
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         folder = folder or packaged_model_folder()
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
         self._model = AutoModel.from_pretrained(folder).eval().requires_grad_(False)

@@ -129,7 +129,8 @@ def _register(
         "autoencoder": spec.inputs["autoencoder"].model(AUTOENCODER).digest,
     }
     if "start" in spec.inputs:
-        parents["start"] = next(iter(spec.inputs["start"].models.values())).digest
+        started = spec.inputs["start"].models
+        parents["start"] = started[BASE if BASE in started else EDITOR].digest
     name = BASE if spec.kind == "base" else EDITOR
     lineage = {**parents, "stage": spec.stage, "run": spec.key()}
     if spec.kind == "base":

@@ -3,7 +3,6 @@
 Its own process, so that ranks of a distributed strategy re-enter this small script and never a flow.
 """
 
-import logging
 import os
 import sys
 import threading
@@ -19,7 +18,6 @@ from training.spec import TrainingSpec
 
 def main(spec_path: Path, state_root: Path, result_path: Path) -> None:
     """Train what the spec says and leave the receipt in `result_path`."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     spec = TrainingSpec.model_validate_json(spec_path.read_text())
     state = State.at(state_root)
     torch.manual_seed(spec.seed)

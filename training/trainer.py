@@ -1,5 +1,6 @@
 """One factory for the Lightning trainer, and the callbacks that keep a run resumable and visible."""
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from training.params import OptimizerParams, TrainerParams
 
+# Its advice on other products, and on workers that this in-memory loading does not need.
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 STEP_FILE = re.compile(r"step-(\d+)\.ckpt$")
 
 
@@ -36,7 +39,7 @@ class StepCheckpoint(Callback):
             return
         self._saved = step
         partial = self._folder / "partial.ckpt"
-        trainer.save_checkpoint(partial)
+        trainer.save_checkpoint(partial, weights_only=False)
         if trainer.is_global_zero:
             partial.replace(checkpoint_path(self._folder, step))
             for old in checkpoints(self._folder)[:-2]:

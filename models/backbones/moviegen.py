@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from models.backbones.protocol import TASK_TOKENS, TaskSignal, WidenedPatchEmbed
 from models.layers import NORM_EPS, Block, FactoredPositions, TimeEmbedding
-from models.shapes import FlowTime, FrameOffsets, Latent
+from models.shapes import BackboneInput, FlowTime, FrameOffsets, Latent
 from models.text import TextContext
 
 
@@ -77,7 +77,7 @@ class MovieGenTransformer(nn.Module):
         self.patch_embed = WidenedPatchEmbed(self.patch_embed)
 
     def forward(
-        self, x: Latent, t: FlowTime, text: TextContext, offsets: FrameOffsets, task: TaskSignal | None = None
+        self, x: BackboneInput, t: FlowTime, text: TextContext, offsets: FrameOffsets, task: TaskSignal | None = None
     ) -> Latent:
         """Velocity with the shape of the noisy half of `x`.
 

@@ -2,13 +2,13 @@
 
 import copy
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.conditioning import Condition
-from models.shapes import FlowTime, FrameOffsets, Latent
+from models.shapes import BackboneInput, FlowTime, FrameOffsets, Latent
 from models.text import TextContext
 
 TASK_TOKENS = 4  # Movie Gen Edit, section 5.1.1
@@ -22,6 +22,7 @@ class TaskSignal:
     time: Float[Tensor, "b d"]
 
 
+@runtime_checkable
 class Backbone(Protocol):
     """A text-to-video velocity network."""
 
@@ -31,7 +32,7 @@ class Backbone(Protocol):
 
     def __call__(
         self,
-        x: Latent,
+        x: BackboneInput,
         t: FlowTime,
         text: TextContext,
         offsets: FrameOffsets,

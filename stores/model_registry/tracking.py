@@ -104,8 +104,16 @@ class TrackedRun:
             self._client.set_tag(self.run_id, name, value)
 
     def note(self, markdown: str) -> None:
-        """The text shown at the top of the run's page."""
-        self._client.set_tag(self.run_id, "mlflow.note.content", markdown)
+        """The text shown at the top of the run's page, with a link to the Prefect flow run if there is one."""
+        flow_run = os.environ.get("MOVIEGEN_FLOW_RUN_URL")
+        link = f"\n\n[Prefect flow run]({flow_run})\n" if flow_run else ""
+        self._client.set_tag(self.run_id, "mlflow.note.content", markdown + link)
+
+    def link(self) -> str:
+        """A Markdown link to this run in the MLflow UI, as `make up` serves it."""
+        address = os.environ.get("MOVIEGEN_MLFLOW_URL", "http://127.0.0.1:5210")
+        experiment = self.tracking.experiment(self.experiment)
+        return f"[MLflow run]({address}/#/experiments/{experiment}/runs/{self.run_id})"
 
     def input(self, receipt: TableReceipt, context: str) -> None:
         """Record a published table, with its content digest, as an input of this run."""

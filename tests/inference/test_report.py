@@ -59,7 +59,7 @@ def test_a_full_page_links_instead(tmp_path: Path, clip: Path, monkeypatch: pyte
     assert "the page is full" in page
 
 
-def test_noise_of_a_hundred_rows_stays_under_thirty_megabytes(tmp_path: Path) -> None:
+def test_a_page_of_noise_stays_under_thirty_megabytes(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (48, 144, 256, 3), dtype=np.uint8)
     write_clip(tmp_path / "noise.mp4", noise, Fraction(16))
     rows = [_row(number, tmp_path / "noise.mp4", tmp_path / "noise.mp4") for number in range(1, 21)]

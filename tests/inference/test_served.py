@@ -70,7 +70,7 @@ def test_reconstructions_are_served(folder: Path) -> None:
 
 
 def test_a_folder_without_parameters_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EditError, match="inference.json"):
+    with pytest.raises(EditError, match=r"inference\.json"):
         served.serve(tmp_path)
     (tmp_path / served.PARAMS_FILE).write_text("{}")
     with pytest.raises(EditError, match="num_inference_steps: Field required"):

@@ -1,0 +1,216 @@
+"""A tiny real world: a few real photographs and clips at 32 pixels, their tables, and small random models in a registry."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
+from features.composer import Background, Cutouts
+from features.encode import PairEncoder
+from features.ingest import TEST, TRAIN, ingest
+from features.materials import Backgrounds
+from features.pairs import PairSetting, build_constants, build_shard
+from features.params import FeaturesParams
+from features.plan import plan_pairs, shards
+from features.raw import read_cutouts, read_raw
+from flows.params import Params
+from models.autoencoder import Autoencoder
+from models.build import AUTOENCODER, BASE, NetworkConfig, autoencoder_bundle, base_bundle, build_base, build_text_encoder
+from models.text import TextEncoder
+from models.weights import Bundle, save_bundle
+from stores.clip_types import MediaLimits
+from stores.feature_store import FeatureStore
+from stores.model_registry.models import CLIP_SIGNATURE, TEXT_SIGNATURE, ModelFiles, ModelRegistry
+from stores.model_registry.tracking import Tracking
+from stores.receipts import Receipt
+from stores.schema import CLIPS, CONSTANTS, EDIT_PAIRS
+from stores.state import State
+
+ROOT = Path(__file__).resolve().parent.parent
+SIDE, FRAMES = 32, 4
+NOUNS = ("red apple", "banana", "avocado", "owl", "umbrella", "grapes", "star", "honeybee")
+# Bright, colourful and of different scenes; the last of each are held out.
+PHOTOS = 7
+CLIP_FILES = ("bbb_00.mp4", "bbb_04.mp4", "city_00.mp4")
+TEST_CLIP = "city_00"
+
+TINY = (
+    "seed=3",
+    "models.autoencoder.latent_channels=4",
+    "models.autoencoder.channels=[8, 16]",
+    "models.autoencoder.groups=4",
+    "models.autoencoder.temporal_halvings=1",
+    "models.backbone.layers=2",
+    "models.backbone.width=32",
+    "models.backbone.hidden=64",
+    "models.backbone.heads=2",
+    "models.backbone.max_rows=4",
+    "models.backbone.max_columns=4",
+    "models.editing.task_width=8",
+    "models.text.max_tokens=24",
+    f"features.geometry={{resolution: {SIDE}, clip_frames: {FRAMES}, frame_rate: 8}}",
+    "features.pairs.one={image_edit: 20, text_to_image: 0, text_to_video: 4, validation_share: 0.2, "
+    "tasks: {add: 1, remove: 1, replace: 1, global: 1}, shard: 8}",
+    "features.cases={pictures: 8, clips: 2, decoys: 3}",
+    "training.trainer={precision: 32-true, devices: 1, strategy: auto, accumulate: 1, gradient_checkpointing: false, "
+    "compile: false, validate_every: 100, checkpoint_every: 5, preview_every: 100}",
+    "training.autoencoder.steps=6",
+    "training.autoencoder.crop=32",
+    "training.autoencoder.frames=4",
+    "training.autoencoder.pictures={weight: 1, batch: 2}",
+    "training.autoencoder.clips={weight: 1, batch: 1}",
+    "training.autoencoder.optimizer.warmup_steps=2",
+    "training.stages.one.steps=12",
+    "training.stages.one.groups={image_edit: {weight: 5, batch: 4}, text_to_video: {weight: 1, batch: 2}}",
+    "training.stages.one.ema_decay=0.9",
+    "training.stages.one.dropout={text: 0.1, source: 0.1, both: 0.1}",
+    "training.stages.one.optimizer={learning_rate: 3.0e-3, weight_decay: 0.01, beta2: 0.95, warmup_steps: 3, "
+    "decay_share: 0.4, clip_norm: 1.0}",
+    "training.predictor.steps=40",
+)
+
+
+def tiny_params(*overrides: str) -> Params:
+    """The project's own params.yaml, made tiny."""
+    return Params.read(ROOT / "params.yaml", (*TINY, *overrides))
+
+
+def limits(params: Params) -> MediaLimits:
+    return MediaLimits(**params.media.model_dump())
+
+
+def raw_folder(folder: Path, photos: int = PHOTOS, clips: Sequence[str] = CLIP_FILES) -> Path:
+    """Some of the real data, in the layout of `data/`."""
+    for name in ("photos", "clips"):
+        (folder / name).mkdir(parents=True)
+    table = pq.read_table(ROOT / "data" / "photos" / "photos.parquet")
+    step = len(table) // max(photos, 1)
+    pq.write_table(table.take(list(range(0, step * photos, step))), folder / "photos" / "photos.parquet")
+    lines = (ROOT / "data" / "clips" / "metadata.jsonl").read_text().splitlines()
+    kept = [line for line in lines if json.loads(line)["file_name"] in clips]
+    (folder / "clips" / "metadata.jsonl").write_text("\n".join(kept) + "\n")
+    for name in clips:
+        shutil.copy(ROOT / "data" / "clips" / name, folder / "clips" / name)
+    return folder
+
+
+@cache
+def cutouts() -> Cutouts:
+    """Eight real cut-outs."""
+    return Cutouts(read_cutouts(ROOT / "data", NOUNS))
+
+
+@cache
+def text_encoder(tokens: int = 24) -> TextEncoder:
+    """The real text encoder."""
+    return build_text_encoder(tiny_params(f"models.text.max_tokens={tokens}").models.text)
+
+
+def colourful(frames: int = 1, side: int = SIDE, seed: int = 0) -> Background:
+    """A background of smooth random colours: no look leaves it as it is."""
+    rng = np.random.default_rng(seed)
+    rough = rng.integers(40, 200, (frames, 4, 4, 3), dtype=np.uint8)
+    smooth = rough.repeat(side // 4, axis=1).repeat(side // 4, axis=2)
+    return Background(smooth, "a wall of colours", f"clip-{seed}", f"scene-{seed}")
+
+
+def tiny_autoencoder(params: Params, seed: int = 5) -> Autoencoder:
+    """Random weights, the same for the same seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Autoencoder(params.models.autoencoder).eval().requires_grad_(False)
+
+
+def ingested(state: State, raw: Path, params: Params) -> Receipt:
+    """The `clips` table of a raw folder, published."""
+    store = FeatureStore(state.store, "clips")
+    ingest(read_raw(raw), store, params.features, limits(params))
+    return Receipt(stage="clips", tables={CLIPS.name: store.publish(CLIPS)})
+
+
+def pair_setting(state: State, clips: Receipt, params: Params, digest: str = "ae", code: str = "code") -> PairSetting:
+    """Builders of stage one over a published `clips` table."""
+    table = FeatureStore(state.store, "clips").open(clips.table(CLIPS.name))
+    geometry = params.features.geometry
+    return PairSetting(
+        stage="one",
+        seed=params.seed,
+        code=code,
+        params=params.features,
+        train=Backgrounds(table, TRAIN, geometry, limits(params)),
+        test=Backgrounds(table, TEST, geometry, limits(params)),
+        cutouts=cutouts(),
+        encoder=PairEncoder(tiny_autoencoder(params), digest, text_encoder(), "fp32"),
+    )
+
+
+def paired(state: State, setting: PairSetting, features: FeaturesParams) -> Receipt:
+    """The pairs and constants of stage one, published."""
+    store = FeatureStore(state.store, "pairs-one")
+    plan = plan_pairs(features.pairs["one"])
+    for shard in shards(plan, features.pairs["one"].shard):
+        build_shard(shard, setting, store)
+    build_constants(sorted({row.group for row in plan}), setting, store)
+    tables = {spec.name: store.publish(spec) for spec in (EDIT_PAIRS, CONSTANTS)}
+    parents = {"text_encoder": setting.encoder.text_encoder, "autoencoder": setting.encoder.autoencoder}
+    return Receipt(stage="pairs-one", tables=tables, parents=parents)
+
+
+@dataclass(frozen=True)
+class World:
+    """A state root with clips, pairs of stage one, and a registered autoencoder and base to start from."""
+
+    state: State
+    params: Params
+    clips: Receipt
+    pairs: Receipt
+    adopted: Receipt
+
+
+def build_world(folder: Path, params: Params | None = None) -> World:
+    """Everything a stage needs before it can train."""
+    params = params or tiny_params()
+    state = State.at(folder / "state")
+    clips = ingested(state, raw_folder(folder / "raw"), params)
+    adopted = _adopted(state, params, folder)
+    setting = pair_setting(state, clips, params, adopted.model(AUTOENCODER).digest)
+    return World(state, params, clips, paired(state, setting, params.features), adopted)
+
+
+def _adopted(state: State, params: Params, folder: Path) -> Receipt:
+    autoencoder = autoencoder_bundle(tiny_autoencoder(params).state_dict(), params.models.autoencoder, {})
+    config = params.models.base_config(text_encoder())
+    bundles = {AUTOENCODER: autoencoder, BASE: base_bundle(_base_weights(config), config, {})}
+    files = {name: _saved(bundle, folder / f"{name}.safetensors") for name, bundle in bundles.items()}
+    (folder / "inference.json").write_text(params.inference.model_dump_json())
+    files["inference"] = folder / "inference.json"
+    tracking = Tracking(state)
+    models = {}
+    for name, bundle in bundles.items():
+        served = ("inference.served:serve_autoencoder", CLIP_SIGNATURE)
+        entry, signature = served if name == AUTOENCODER else ("inference.generator:serve", TEXT_SIGNATURE)
+        with tracking.run("pretrain", f"adopt-{name}", bundle.digest()[:32], {}) as run:
+            model = ModelFiles(files, entry, signature, "tiny")
+            models[name] = ModelRegistry(tracking).register(run, name, bundle.digest(), model, {})
+    return Receipt(stage="adopt", models=models)
+
+
+def _base_weights(config: NetworkConfig) -> dict[str, torch.Tensor]:
+    """A base whose last layer is not zero, so that every part of it gets a gradient from the first step on."""
+    with torch.random.fork_rng():
+        torch.manual_seed(6)
+        base = build_base(config)
+        torch.nn.init.normal_(base.to_patch.weight, std=0.02)
+        torch.nn.init.normal_(base.modulation[1].weight, std=0.02)
+    return base.state_dict()
+
+
+def _saved(bundle: Bundle, path: Path) -> Path:
+    save_bundle(bundle, path)
+    return path
