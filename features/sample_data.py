@@ -39,6 +39,14 @@ LICENCES = {"public domain": "public domain", "cc-by 2.0": "CC-BY-2.0"}  # spell
 MASK_LEVELS = 16  # a soft edge needs no 256 levels, and PNG packs 16 three times smaller
 
 
+SAMPLES = (
+    ("explore_farm_animals-owl.jpg", "add a big red apple on the left"),
+    ("explore_world_animals-panda.jpg", "make it black and white"),
+    ("../clips/bbb_38.mp4", "add a small balloon at the top left"),
+    ("../clips/sports2d_01.mp4", "make it dark as at night"),
+)
+
+
 def build(ingredients: Path, out: Path) -> None:
     """Write the whole of `out`, replacing it; FileNotFoundError if an ingredient is missing."""
     shutil.rmtree(out, ignore_errors=True)
@@ -50,6 +58,7 @@ def build(ingredients: Path, out: Path) -> None:
     write_parquet(photos, PHOTO_COLUMNS, out / "photos" / "photos.parquet")
     write_parquet(cutouts, CUTOUT_COLUMNS, out / "cutouts" / "cutouts.parquet")
     clips = write_clips(ingredients, out / "clips")
+    write_samples(ingredients, out / "samples")
     (out / "NOTICE.md").write_text(notice(photos, cutouts, clips), encoding="utf-8")
 
 
@@ -102,6 +111,16 @@ def write_clips(ingredients: Path, out: Path) -> list[Row]:
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     (out / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return rows
+
+
+def write_samples(ingredients: Path, out: Path) -> None:
+    """A manifest of edits to try, over held-out pictures and the clips."""
+    out.mkdir(parents=True, exist_ok=True)
+    for clip, _ in SAMPLES:
+        if clip.endswith(".jpg"):
+            shutil.copyfile(ingredients / "photos" / clip, out / clip)
+    rows = [f'{number},{clip},"{instruction}"' for number, (clip, instruction) in enumerate(SAMPLES, start=1)]
+    (out / "manifest.csv").write_text("\n".join(["id,clip,instruction", *rows]) + "\n")
 
 
 def clip_credit(row: Row) -> tuple[str, str]:

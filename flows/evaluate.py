@@ -63,6 +63,8 @@ def evaluate_stage(job: Job, steps: Steps, stage: str) -> Receipt:
     receipt = Receipt(stage=STAGE, parents=parents, figures=figures)
     key = job.key(STAGE, CODE, params.model_dump(), parents)
     with Tracking(job.state).run(EXPERIMENT, stage, key, params.model_dump()) as run:
+        run.input(cases.table(CASES.name), "evaluation")
+        run.input(edits.table(EDITS.name), "evaluation")
         _log(job, run, stage, report, decision, results, sheet)
         run.tags(lineage_tags(receipt))
         _promote(job, stage, decision)

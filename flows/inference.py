@@ -16,6 +16,7 @@ from stores.receipts import ModelReceipt, Receipt, save_receipt
 from stores.schema import EDIT_REQUESTS, EDITS
 
 EXPERIMENT = "inference"
+FILES_SHOWN = 24
 CHAMPION, CANDIDATE = "champion", "candidate"
 CODE = ("inference", "models", "stores")
 
@@ -80,20 +81,48 @@ def answer_cases(job: Job, steps: Steps, stage: str) -> Receipt:
     return receipt
 
 
+def edit_samples(job: Job, steps: Steps, stage: str) -> Receipt:
+    """Edit the sample manifest of the data folder as a user would, with files and a report to look at."""
+    folder = "samples"
+    model = job.receipt(stage).model(EDITOR)
+    store = job.folder(folder)
+    outputs = job.state.outputs / folder
+    opened = steps.run("open editor", lambda: open_editor(job, receipt=model))
+    manifest = job.data / "samples" / "manifest.csv"
+    done = steps.run("edit samples", lambda: edit_manifest(manifest, opened.editor, store, outputs))
+    store.retain(EDITS, done.answered.ids)
+    table = store.publish(EDITS)
+    parents = {"editor": model.digest}
+    figures = {"edits": table.rows, "failed": done.answered.failed, "refused": len(done.problems)}
+    receipt = Receipt(stage=folder, tables={EDITS.name: table}, parents=parents, figures=figures)
+    _log_files(job, folder, done, receipt)
+    save_receipt(receipt, job.state)
+    return receipt
+
+
 def edit_many(job: Job, steps: Steps, manifest: Path, outputs: Path, alias: str | None = None) -> ManifestRun:
     """Edit all rows of a manifest for a user, with a report, logged as a run with playable clips."""
     opened = steps.run("open editor", lambda: open_editor(job, alias=alias))
     store = job.folder("user")
     done = steps.run("edit manifest", lambda: edit_manifest(manifest, opened.editor, store, outputs))
-    values = job.params.inference.model_dump(mode="json")
-    key = job.key("batch", CODE, [values, str(manifest.resolve())], {"editor": opened.registered.digest})
-    with Tracking(job.state).run(EXPERIMENT, "batch", key, values) as run:
-        run.tags({"parent.editor": opened.registered.digest, "manifest": str(manifest)})
-        run.metrics({"made": done.answered.made, "failed": done.answered.failed, "refused": len(done.problems)})
-        run.file(done.report, "report")
-        for path in sorted(p for p in outputs.iterdir() if p.suffix in (".mp4", ".png"))[:24]:
-            run.file(path, "edits")
-        told = f"{done.answered.made} edited, {done.answered.skipped} were done already, {done.answered.failed} failed"
-        report = f"{len(done.problems)} rows refused. Report: {done.report}"
-        steps.note("batch", f"# Edits\n\n{told}, {report}\n\n{run.link()}\n")
+    figures = {"failed": done.answered.failed, "refused": len(done.problems)}
+    parents = {"editor": opened.registered.digest, "manifest": str(manifest.resolve())}
+    link = _log_files(job, "batch", done, Receipt(stage="batch", parents=parents, figures=figures))
+    told = f"{done.answered.made} edited, {done.answered.skipped} were done already, {done.answered.failed} failed"
+    report = f"{len(done.problems)} rows refused. Report: {done.report}"
+    steps.note("batch", f"# Edits\n\n{told}, {report}\n\n{link}\n")
     return done
+
+
+def _log_files(job: Job, stage: str, done: ManifestRun, receipt: Receipt) -> str:
+    """Show the report and the edits of a manifest in MLflow; a link to the run."""
+    values = job.params.inference.model_dump(mode="json")
+    key = job.key(stage, CODE, values, receipt.parents)
+    with Tracking(job.state).run(EXPERIMENT, stage, key, values) as run:
+        run.tags(lineage_tags(receipt))
+        run.metrics(receipt.figures)
+        run.file(done.report, "report")
+        files = [path for path in done.report.parent.iterdir() if path.suffix in (".mp4", ".png")]
+        for path in sorted(files)[:FILES_SHOWN]:
+            run.file(path, "edits")
+        return run.link()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flows.evaluate import evaluate_stage
 from flows.features import build_clips, build_evaluation_cases, build_pairs
-from flows.inference import answer_cases
+from flows.inference import answer_cases, edit_samples
 from flows.job import Job
 from flows.steps import Steps
 from flows.training import adopt_weights, train_stage
@@ -28,6 +28,7 @@ CHAIN: tuple[Stage, ...] = (
     Stage("cases", "features", build_evaluation_cases),
     Stage("one", "training", lambda job, steps: train_stage(job, steps, "one")),
     Stage("edits-one", "inference", lambda job, steps: answer_cases(job, steps, "one")),
+    Stage("samples", "inference", lambda job, steps: edit_samples(job, steps, "one")),
     Stage("evaluation", "evaluate", lambda job, steps: evaluate_stage(job, steps, "one")),
 )
 

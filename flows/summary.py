@@ -21,7 +21,7 @@ def main(root: Path = ROOT) -> None:
     url = os.environ.get("PREFECT_API_URL", "").removesuffix("/api")
     places = {
         "sheet": root / "outputs" / "evaluation" / "sheet.png",
-        "edited clips": root / "outputs" / "edits-one",
+        "edited clips": root / "outputs" / "samples" / "report.html",
         "flow runs": f"{url}/runs" if url else "start a server: make up",
         "MLflow": "make up, then the address it prints",
         "edit your own": 'moviegen-edit edit CLIP "add a small red apple on the left"',
