@@ -15,7 +15,7 @@ from stores.clip_types import MediaError, MediaInfo, MediaLimits
 from stores.clip_writer import encode_picture, filmstrip
 from stores.feature_store import FeatureStore
 from stores.media_rows import shorter_side
-from stores.schema import CLIPS, content_id
+from stores.schema import CLIPS, QUARANTINE, content_id
 
 TRAIN, TEST = "train", "test"
 SCORED_SIDE = 128  # quality is scored at one size, so that thresholds mean the same for every source
@@ -33,17 +33,22 @@ def ingest(items: Iterable[RawItem], store: FeatureStore, params: FeaturesParams
     """Write every item to `clips` or to `quarantine`; nothing is dropped in silence. Duplicates count once."""
     ids: list[str] = []
     rejected = 0
+    quarantined: list[str] = []
     for item in items:
         row, rejections = examine(item, params, limits)
         if row is not None and row["id"] in ids:
             rejections, row = [Rejection("duplicate of another item", row["id"])], None
         if row is None:
             rejected += 1
-            store.quarantine([_rejected(item, rejection) for rejection in rejections])
+            reasons = [_rejected(item, rejection) for rejection in rejections]
+            store.quarantine(reasons)
+            quarantined += [reason["id"] for reason in reasons]
         else:
             store.upsert(CLIPS, [row])
             ids.append(row["id"])
     store.retain(CLIPS, ids)
+    # What was repaired since leaves the quarantine: its size is part of the receipt.
+    store.retain(QUARANTINE, quarantined)
     return IngestResult(tuple(ids), rejected)
 
 

@@ -24,7 +24,8 @@ STILL = Drift(0.0, 0.0, 0.0)
 
 def draw_drift(rng: np.random.Generator, most: float) -> Drift:
     """A drift of up to `most` of the frame in each direction."""
-    rows, columns = rng.uniform(-most, most, 2)
+    # From its own start the sway goes as far as twice its amplitude.
+    rows, columns = rng.uniform(-most, most, 2) / 2
     return Drift(float(rows), float(columns), float(rng.random()))
 
 

@@ -66,10 +66,10 @@ def _pictures(path: Path) -> Iterator[RawItem]:
     if not path.is_file():
         return
     for row in pq.read_table(path).to_pylist():
-        mask = row.get("mask")
+        image, mask = row["image"], row.get("mask")
         yield RawItem(
             uri=f"{path.parent.name}/{path.name}#{row['id']}",
-            media=row["image"]["bytes"],
+            media=image["bytes"] if image else None,
             caption=row.get("caption") or "",
             scene=row.get("source") or row["id"],
             licence=row.get("licence") or "",
@@ -89,16 +89,16 @@ def _clips(path: Path) -> Iterator[RawItem]:
 def _clip(path: Path, number: int, line: str) -> RawItem:
     try:
         row: dict[str, Any] = json.loads(line)
-        name = row["file_name"]
-    except (ValueError, KeyError) as error:
+        file = (path.parent / row["file_name"]).resolve()
+    except (ValueError, KeyError, TypeError) as error:
         raise RawDataError(f"{path}, line {number}: not a JSON object with file_name ({error})") from error
-    file = (path.parent / name).resolve()
+    name = row["file_name"]
     inside = path.parent.resolve() in file.parents
     return RawItem(
         uri=f"{path.parent.name}/{name}",
         media=file.read_bytes() if inside and file.is_file() else None,
-        caption=row.get("caption") or "",
-        scene=row.get("source") or name,
+        caption=str(row.get("caption") or ""),
+        scene=str(row.get("source") or name),
         licence=row.get("licence") or "",
         author=row.get("author") or "",
     )

@@ -9,6 +9,7 @@ from inference.batch import answer
 from inference.editor import Editor
 from inference.many import ManifestRun, edit_manifest
 from inference.requests import EditRequest
+from inference.served import served_params
 from models.build import AUTOENCODER, EDITOR
 from stores.model_registry.models import ModelRegistry, RegisteredModel
 from stores.model_registry.tracking import Tracking, lineage_tags
@@ -51,7 +52,9 @@ def open_editor(
         asked = f"{name}@{alias}" if alias else f"{name}@{CHAMPION} or {name}@{CANDIDATE}"
         raise NoEditorError(f"no model {asked} under {job.state.mlflow}; train one first: `make demo`")
     files = found.folder / f"{EDITOR}.safetensors", found.folder / f"{AUTOENCODER}.safetensors"
-    return OpenedEditor(Editor.from_files(*files, job.params.inference, name=found.name), found)
+    # The grid belongs to the model, whatever preset is in force now; the rest may be chosen at will.
+    own = served_params(found.folder).model_dump(include={"resolution", "window_frames", "window_overlap"})
+    return OpenedEditor(Editor.from_files(*files, job.params.inference.model_copy(update=own), name=found.name), found)
 
 
 def answer_cases(job: Job, steps: Steps, stage: str) -> Receipt:

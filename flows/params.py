@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
 from features.params import FeaturesParams
 from inference.params import InferenceParams
@@ -22,9 +22,9 @@ class EvaluationParams(BaseModel):
     """The block `evaluation`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    seed: int
-    resamples: int
-    sheet_rows: int
+    seed: NonNegativeInt
+    resamples: PositiveInt
+    sheet_rows: PositiveInt
 
 
 class Params(BaseModel):
@@ -45,11 +45,13 @@ class Params(BaseModel):
         """The file's values, with `key.path=value` overrides on top.
 
         Raises:
-            ParamsError: a key is missing or unknown, or a value is out of bounds.
+            ParamsError: the file is no YAML, a key is missing or unknown, or a value is out of bounds.
         """
         if not path.is_file():
             raise ParamsError(f"{path}: no such parameter file")
-        values = yaml.safe_load(path.read_text())
+        values = _parsed(path.read_text(), str(path))
+        if not isinstance(values, dict):
+            raise ParamsError(f"{path}: no values in it")
         for override in overrides:
             values = overridden(values, override)
         return cls.checked(values, str(path))
@@ -68,7 +70,7 @@ def overridden(values: Mapping[str, Any], override: str) -> dict[str, Any]:
     """Values with one `key.path=value` put in, the value read as YAML.
 
     Raises:
-        ParamsError: the override has no `=`, or its path names no existing key.
+        ParamsError: the override has no `=`, its value is no YAML, or its path names no existing key.
     """
     path, equals, text = override.partition("=")
     if not equals:
@@ -83,5 +85,12 @@ def overridden(values: Mapping[str, Any], override: str) -> dict[str, Any]:
         place = place[key]
     if last not in place:
         raise ParamsError(f"override {override!r}: no key {last!r}; known here: {', '.join(map(str, place))}")
-    place[last] = yaml.safe_load(text)
+    place[last] = _parsed(text, f"override {override!r}")
     return result
+
+
+def _parsed(text: str, origin: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{origin}: not YAML ({' '.join(str(error).split())})") from error

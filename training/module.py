@@ -73,7 +73,7 @@ class VelocityModule(LightningModule):
             self.log(f"val/task/{Task(task).label}", chosen.mean(), batch_size=len(chosen))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = build_optimizer(self.network.named_parameters(), self._stage.optimizer)
+        optimizer = build_optimizer(self.network.named_parameters(), self._stage.optimizer, self._stage.gate_rate)
         steps, params = self._stage.steps, self._stage.optimizer
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, steps, params))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -60,6 +60,7 @@ class StageParams(Block):
     ema_decay: float = Field(ge=0, lt=1)
     dropout: DropoutParams
     random_positions: bool
+    gate_rate: float = Field(gt=0)
     optimizer: OptimizerParams
 
     @model_validator(mode="after")

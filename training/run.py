@@ -36,12 +36,15 @@ def main(spec_path: Path, state_root: Path, result_path: Path) -> None:
 
 def stop_with_parent() -> None:
     """End this process when the one that started it is gone: two trainings must never share a checkpoint folder."""
-    parent = os.environ.get("MOVIEGEN_PARENT")
-    if not parent or os.getppid() != int(parent):
+    told = os.environ.get("MOVIEGEN_PARENT")
+    if not told:
         return
+    # A rank of a distributed strategy was started by rank 0, not by the flow.
+    parent = os.getppid() if "LOCAL_RANK" in os.environ else int(told)
 
     def watch() -> None:
-        while os.getppid() == int(parent):
+        # The parent may be gone before this begins.
+        while os.getppid() == parent:
             time.sleep(1)
         os._exit(1)
 

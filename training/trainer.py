@@ -117,8 +117,8 @@ def fit_or_resume(
     with the same ones. Checkpoints are read without unpickling code.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if not checkpoint_path(folder, steps).is_file():
-        newest = newest_readable(folder)
+    newest = newest_readable(folder)
+    if newest != checkpoint_path(folder, steps):
         trainer.fit(module, train, validation, ckpt_path=newest, weights_only=True)
     state = torch.load(checkpoint_path(folder, steps), map_location="cpu", weights_only=True)["state_dict"]
     return {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}

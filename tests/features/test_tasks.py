@@ -1,0 +1,137 @@
+"""What every task builder promises: the instruction says what is done, and has one true answer."""
+
+import re
+
+import numpy as np
+import pytest
+
+from features.composer import render
+from features.instructions import PHRASINGS, phrase
+from features.pairs import DRAWERS
+from features.tasks.draft import Draft, Materials
+from features.tasks.global_look import LOOKS
+from features.vocabulary import NOUNS, SPOKEN, Named, Place, Size
+from tests.world import colourful, cutouts, tiny_params
+
+PARAMS = tiny_params().features.compose
+SEEDS = range(40)
+
+
+def _draft(task: str, seed: int, choices: int = 3, held_out: bool = False, frames: int = 1) -> Draft:
+    background = colourful(frames, 32, seed)
+    materials = Materials(background, cutouts().nouns, held_out, PARAMS)
+    return DRAWERS[task](np.random.default_rng(seed), materials, choices)
+
+
+def _wording(task: str, instruction: str) -> int:
+    """Which phrasing of the task an instruction follows."""
+    patterns = [re.sub(r"\\{\w+\\}", "(.+)", re.escape(pattern)) for pattern in PHRASINGS[task]]
+    found = [number for number, pattern in enumerate(patterns) if re.fullmatch(pattern, instruction)]
+    assert len(found) == 1, (instruction, found)
+    return found[0]
+
+
+@pytest.mark.parametrize("task", DRAWERS)
+def test_the_same_seed_gives_the_same_draft(task: str) -> None:
+    one, other = _draft(task, 1), _draft(task, 1)
+    assert [choice.instruction for choice in one.choices] == [choice.instruction for choice in other.choices]
+    assert one.source.objects == other.source.objects
+    assert len({_draft(task, seed).choices[0].instruction for seed in SEEDS}) > len(SEEDS) // 3
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_adding_names_the_noun_its_size_and_its_place(seed: int) -> None:
+    draft = _draft("add", seed)
+    for choice in draft.choices:
+        *kept, new = choice.target.objects
+        assert tuple(kept) == draft.source.objects
+        assert f"{new.size.value} {new.name.spoken} {new.place.phrase}" in choice.instruction
+        assert all(new.place.value[1] != other.place.value[1] for other in kept)
+        assert new.name.noun not in {other.name.noun for other in kept}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_removing_names_one_of_the_objects(seed: int) -> None:
+    draft = _draft("remove", seed)
+    assert 1 <= len(draft.source.objects) <= PARAMS.most_objects
+    for choice in draft.choices:
+        (gone,) = set(draft.source.objects) - set(choice.target.objects)
+        assert len(choice.target.objects) == len(draft.source.objects) - 1
+        assert f"the {gone.name.spoken}" in choice.instruction
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_replacing_names_both_and_keeps_place_size_and_motion(seed: int) -> None:
+    draft = _draft("replace", seed, frames=3)
+    old = draft.source.objects[0]
+    for choice in draft.choices:
+        new = choice.target.objects[0]
+        assert (new.place, new.size, new.drift) == (old.place, old.size, old.drift)
+        assert choice.target.objects[1:] == draft.source.objects[1:]
+        assert old.name.spoken in choice.instruction and new.name.with_article in choice.instruction
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_look_is_named_and_covers_everything(seed: int) -> None:
+    draft = _draft("global", seed)
+    for choice in draft.choices:
+        assert choice.target.look in LOOKS and str(choice.target.look) in choice.instruction
+        assert choice.target.objects == draft.source.objects
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+@pytest.mark.parametrize("task", DRAWERS)
+def test_the_truth_is_unique(task: str, frames: int) -> None:
+    for seed in SEEDS:
+        draft = _draft(task, seed, choices=4, frames=frames)
+        scenes = [draft.source, *(choice.target for choice in draft.choices)]
+        drawn = [render(scene, cutouts(), PARAMS, LOOKS).tobytes() for scene in scenes]
+        assert len(set(drawn)) == len(drawn), seed
+        told = [choice.instruction for choice in draft.choices]
+        assert len(set(told)) == len(told), seed
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+@pytest.mark.parametrize("task", DRAWERS)
+def test_all_choices_are_worded_alike(task: str, held_out: bool) -> None:
+    for seed in SEEDS:
+        draft = _draft(task, seed, held_out=held_out)
+        assert len({_wording(task, choice.instruction) for choice in draft.choices}) == 1
+
+
+@pytest.mark.parametrize("task", DRAWERS)
+def test_the_held_out_wording_is_for_tests_alone(task: str) -> None:
+    last = len(PHRASINGS[task]) - 1
+    trained = {_wording(task, _draft(task, seed).choices[0].instruction) for seed in range(150)}
+    tested = {_wording(task, _draft(task, seed, held_out=True).choices[0].instruction) for seed in range(50)}
+    assert trained == set(range(last)) and tested == {last}
+
+
+@pytest.mark.parametrize("task", PHRASINGS)
+def test_no_wording_of_a_task_is_written_twice(task: str) -> None:
+    assert len(set(PHRASINGS[task])) == len(PHRASINGS[task]) >= 2
+    rng = np.random.default_rng(0)
+    words = {"thing": "a", "noun": "b", "old": "c", "new": "d", "look": "e", "caption": "f"}
+    assert all("{" not in phrase(task, rng, held_out, **words) for held_out in (False, True) for _ in range(20))
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_articles_agree_with_what_follows(noun: str) -> None:
+    name = Named(noun)
+    article, _, rest = name.with_article.partition(" ")
+    assert article == "some" or (article == "an") == (rest[0] in "aeiou")
+    assert rest == name.spoken
+
+
+def test_a_size_between_article_and_noun_changes_the_article() -> None:
+    drafts = [_draft("add", seed) for seed in range(200)]
+    told = {choice.instruction for draft in drafts for choice in draft.choices}
+    assert not [text for text in told if re.search(r"\ban (?![aeiou])|\ba (?=[aeiou])|  |[{}]", text)]
+    assert any("a small avocado" in text or "a big avocado" in text for text in told)
+    assert any("some small grapes" in text or "some big grapes" in text for text in told)
+
+
+def test_a_spoken_name_means_one_noun() -> None:
+    assert set(SPOKEN) <= set(NOUNS) and len(set(NOUNS)) == len(NOUNS)
+    assert len({Named(noun).spoken for noun in NOUNS}) == len(NOUNS)
+    assert len({place.phrase for place in Place}) == len(Place) and len({size.value for size in Size}) == 2

@@ -1,0 +1,248 @@
+"""The whole chain on a tiny world: what it leaves, that a second run or a kill changes nothing, and its errors."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows.stages import CHAIN, run_stages
+from flows.steps import PlainSteps
+from models.build import AUTOENCODER, EDITOR
+from stores.feature_store import FeatureStore
+from stores.lineage import trace
+from stores.model_registry.models import ModelRegistry
+from stores.model_registry.tracking import Tracking
+from stores.receipts import ModelReceipt, Receipt, ReceiptError, load_receipt, save_receipt, witness_path
+from stores.schema import EDITS
+from stores.state import State, StateBusyError
+from tests.flows import checkout as tiny
+from tests.flows.checkout import Checkout, Made
+
+NAMES = [stage.name for stage in CHAIN]
+SYSTEMS = {"copy", "copy_ae", "ceiling", "mean_fill", "wrong_instruction", "one", "one_framewise", "one_true_task"}
+OPEN_GATE = tuple(
+    f"training.gate.{key}"
+    for key in ("min_success=0", "max_wrong_instruction_success=1", "max_keep_gap_db=99", "max_colour_drift=255")
+)
+# Progress at which a run is killed, early and late: where exactly within it is left to chance.
+EARLY = ("ingest", "check clips", "adopt base", "encode shard 1/", "encode shard 4/", "check pairs", "compose cases")
+TRAINING = ("one: step 1/", "one: step 3/")
+LATE = ("answer requests", "edit samples", "score cases", "Created version '1' of model 'editor'")
+
+
+def receipts(made: Made) -> dict[str, Receipt]:
+    return {name: Receipt.model_validate_json(text) for name, text in made.receipts.items()}
+
+
+def digests(receipt: Receipt) -> set[str]:
+    return {item.digest for item in (*receipt.tables.values(), *receipt.models.values())}
+
+
+def contents(state: State) -> dict[str, Any]:
+    """What a state root holds: ids of every table, model versions, files for people."""
+    client = Tracking(state).client
+    tables = {}
+    for path in sorted(state.store.glob("*/*.lance")):
+        table = FeatureStore(state.store, path.parent.name)._db.open_table(path.stem)
+        tables[f"{path.parent.name}/{path.stem}"] = sorted(table.search().select(["id"]).to_arrow()["id"].to_pylist())
+    versions = sorted((v.name, v.version, v.tags["digest"]) for v in client.search_model_versions())
+    files = sorted(str(path.relative_to(state.outputs)) for path in state.outputs.rglob("*") if path.is_file())
+    return {"tables": tables, "models": versions, "files": files}
+
+
+def test_every_stage_leaves_its_receipt_and_an_equal_witness(made: Made) -> None:
+    assert sorted(made.receipts) == sorted(NAMES)
+    state = made.checkout.job().state
+    for name, receipt in receipts(made).items():
+        assert receipt.stage == name and receipt.text() == made.receipts[name]
+        assert witness_path(state, receipt).read_text() == made.receipts[name]
+    assert not list(made.checkout.root.rglob("*.partial"))
+
+
+def test_receipts_say_neither_when_nor_where(made: Made) -> None:
+    told = "".join(made.receipts.values())
+    assert str(made.checkout.root) not in told and "/" not in re.sub(r"<item.*", "", told)
+    assert not re.search(r"\b20\d\d-\d\d", told)
+
+
+def test_parents_are_what_the_stages_it_waits_for_made(made: Made) -> None:
+    stages = yaml.safe_load((made.checkout.root / "dvc.yaml").read_text())["stages"]
+    for name, receipt in receipts(made).items():
+        waits = [Path(dep).stem for dep in stages[name]["deps"] if dep.startswith("receipts/")]
+        known = {digest for dep in waits for digest in digests(receipts(made)[dep])}
+        stray = {role for role, digest in receipt.parents.items() if digest not in known}
+        assert stray <= {"text_encoder"}, name
+
+
+def test_the_evaluation_has_all_systems_and_its_references_are_plausible(made: Made) -> None:
+    report = json.loads((made.checkout.root / "metrics" / "evaluation.json").read_text())
+    systems = {name: system["overall"] for name, system in report["systems"].items()}
+    assert set(systems) == SYSTEMS
+    assert [systems[name]["success"] for name in ("copy", "copy_ae", "mean_fill")] == [0, 0, 0]
+    assert systems["ceiling"]["success"] >= 0.5
+    assert systems["ceiling"]["edit_psnr"] > max(systems[name]["edit_psnr"] for name in ("copy", "mean_fill", "one"))
+    assert systems["copy"]["keep_psnr"] == 50
+    assert systems["one"]["cases"] == 6 and systems["one_framewise"]["cases"] == 2
+
+
+def test_people_find_a_sheet_clips_and_a_report(made: Made) -> None:
+    outputs = made.checkout.root / "outputs"
+    assert (outputs / "evaluation" / "sheet.png").stat().st_size > 10_000
+    assert list((outputs / "evaluation").glob("clip_*.mp4")) and list((outputs / "edits-one").glob("*.mp4"))
+    assert (outputs / "samples" / "report.html").is_file()
+
+
+def test_run_again_nothing_changes_and_nothing_is_added(made: Made) -> None:
+    state = made.checkout.job().state
+    before = contents(state)
+    said = made.checkout.chain("one", "edits-one", "samples", "evaluation")
+    assert "step 1/" not in said
+    assert made.checkout.receipts() == made.receipts
+    assert contents(state) == before
+
+
+def test_an_edit_is_traced_back_to_raw_files(made: Made) -> None:
+    state = made.checkout.job().state
+    (edit, *_) = FeatureStore(state.store, "edits-one").draft(EDITS, ["id"])["id"].to_pylist()
+    tree = trace(state, edit)
+    assert [node.name for node in tree.made_from if node.kind == "model"] == ["editor version 1"]
+    assert {"autoencoder version 1", "base version 1"} <= {node.name for node in tree.find("model")}
+    files = {node.name for node in tree.find("file")}
+    assert files and all(name.startswith(("photos/photos.parquet#", "clips/")) for name in files)
+    assert f"digest: {receipts(made)['pairs-one'].tables['edit_pairs'].digest}" in tree.text()
+
+
+@pytest.fixture
+def empty(made: Made) -> Iterator[State]:
+    """A state root with the receipts of the world and nothing they stand for."""
+    state = State.at(made.checkout.root / "var" / "empty")
+    shutil.copytree(made.checkout.root / "receipts", state.receipts)
+    yield state
+    shutil.rmtree(state.root)
+
+
+@pytest.mark.parametrize(
+    "stage, reason",
+    [
+        ("pairs-one", "rerun stage 'adopt'"),
+        ("cases", "rerun stage 'clips'"),
+        ("edits-one", "rerun stage 'one'"),
+        ("samples", "rerun stage 'one'"),
+        ("evaluation", "rerun stage 'one'"),
+    ],
+)
+def test_content_that_is_gone_names_the_stage_to_rerun(made: Made, empty: State, stage: str, reason: str) -> None:
+    with pytest.raises(ReceiptError, match=reason):
+        run_stages((stage,), made.checkout.job(state="var/empty"), PlainSteps())
+
+
+def test_a_missing_receipt_names_the_stage_to_run(made: Made) -> None:
+    job = made.checkout.job(state="var/none")
+    for stage, needed in (("pairs-one", "adopt"), ("cases", "clips"), ("one", "adopt"), ("edits-one", "cases")):
+        with pytest.raises(ReceiptError, match=f"run stage '{needed}' first"):
+            run_stages((stage,), job, PlainSteps())
+    with pytest.raises(ValueError, match=r"unknown stages \['two'\]; known: clips, adopt"):
+        run_stages(("clips", "two"), job, PlainSteps())
+
+
+def test_the_command_tells_an_error_in_one_line(made: Made) -> None:
+    done = made.checkout.run(sys.executable, *tiny.CHAIN, "cases", "--state", "var/none")
+    assert done.returncode == 1
+    assert re.fullmatch(r"moviegen-edit: .*clips.json: no receipt; run stage 'clips' first\n", done.stdout)
+
+
+def test_a_busy_state_root_is_refused(made: Made) -> None:
+    root = made.checkout.root / "var" / "busy"
+    told = "import sys, time\nfrom stores.state import State\nwith State.at(sys.argv[1]).writing():\n"
+    told += "    print('held', flush=True)\n    time.sleep(600)\n"
+    command = [sys.executable, "-c", told, str(root)]
+    with subprocess.Popen(command, cwd=made.checkout.root, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout and holder.stdout.readline() == "held\n"
+        with pytest.raises(StateBusyError, match="another pipeline is writing under"):
+            run_stages(("adopt",), made.checkout.job(state="var/busy"), PlainSteps())
+        holder.kill()
+    with State.at(root).writing():
+        assert not (root / "receipts").exists()
+
+
+def test_the_candidate_is_registered_and_only_the_gate_makes_a_champion(made: Made) -> None:
+    state = made.checkout.job().state
+    registry = ModelRegistry(Tracking(state))
+    editor = receipts(made)["one"].model(EDITOR)
+    candidate = registry.fetch_alias(EDITOR, "candidate")
+    assert candidate is not None and candidate.digest == editor.digest
+    assert "success is" in candidate.tags["gate"] and registry.fetch_alias(EDITOR, "champion") is None
+    metrics = (state.metrics / "evaluation.json").read_text()
+    try:
+        (receipt,) = run_stages(("evaluation",), made.checkout.job(*OPEN_GATE), PlainSteps())
+        champion = registry.fetch_alias(EDITOR, "champion")
+        assert champion is not None and champion.digest == editor.digest and champion.tags["gate"] == "accepted"
+        assert receipt.figures["champion"] and not receipts(made)["evaluation"].figures["champion"]
+    finally:
+        _restore(state, registry, editor, made, metrics)
+
+
+def _restore(state: State, registry: ModelRegistry, editor: ModelReceipt, made: Made, metrics: str) -> None:
+    registry._client.delete_registered_model_alias(editor.name, "champion")
+    save_receipt(receipts(made)["evaluation"], state)
+    (state.metrics / "evaluation.json").write_text(metrics)
+    assert load_receipt(state, "evaluation").text() == made.receipts["evaluation"]
+
+
+def killed(checkout: Checkout, state: str, line: str, delay: float, family: bool) -> None:
+    """Start the chain, kill it a moment after it says `line`, and wait until the last of its processes is gone.
+
+    Without `family` only the chain itself is killed: a training that it started must notice and end.
+    """
+    command = [sys.executable, *tiny.CHAIN, "--state", state]
+    with subprocess.Popen(
+        command, cwd=checkout.root, env=checkout.environment(), text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        said = []
+        for told in process.stdout:
+            said.append(told)
+            if line in told:
+                time.sleep(delay)
+                os.killpg(process.pid, signal.SIGKILL) if family else process.kill()
+                break
+        assert line in said[-1], "".join(said)[-4000:]
+        process.stdout.read()  # ends when nobody is left who could write
+
+
+@pytest.mark.parametrize(
+    "seed, moments",
+    [
+        (0, (TRAINING,)),
+        pytest.param(1, (EARLY, TRAINING, LATE), marks=pytest.mark.slow),
+        pytest.param(2, (EARLY, EARLY, LATE, LATE), marks=pytest.mark.slow),
+        pytest.param(3, (TRAINING, TRAINING, LATE), marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.timeout(900)
+def test_killed_anywhere_and_run_again_leaves_equal_receipts(
+    made: Made, seed: int, moments: tuple[tuple[str, ...], ...]
+) -> None:
+    rng, state = random.Random(seed), f"var/killed-{seed}"
+    for moment in moments:
+        killed(made.checkout, state, rng.choice(moment), rng.uniform(0, 1.5), family=moment is not TRAINING)
+    said = made.checkout.chain("--state", state)
+    assert made.checkout.receipts(state) == made.receipts
+    if moments == (TRAINING,):
+        assert "step 4/" in said and "step 1/" not in said, "it resumes from a checkpoint"
+    whole, mended = contents(made.checkout.job().state), contents(made.checkout.job(state=state).state)
+    assert mended["tables"] == {name: ids for name, ids in whole["tables"].items() if not name.startswith("user/")}
+    assert mended["models"] == whole["models"]
+    assert {name for name, *_ in mended["models"]} == {AUTOENCODER, "base", EDITOR}
