@@ -78,9 +78,10 @@ def batch(
 
     with _plain_errors():
         job = Job.open(params, state)
+        name, alias = _named(model)
         outputs = output or job.state.outputs / manifest.stem
         with job.state.writing():
-            done = edit_many(job, PlainSteps(), manifest, outputs, _named(model)[1])
+            done = edit_many(job, PlainSteps(), manifest, outputs, alias, name)
     if done.answered.failed or done.problems:
         raise typer.Exit(1)
 

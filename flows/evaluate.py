@@ -44,7 +44,7 @@ class CaseResult:
 def evaluate_stage(job: Job, steps: Steps, stage: str) -> Receipt:
     """Score a stage's edits on the held-out cases, write `metrics/evaluation.json`, ask the gate."""
     cases, edits = job.receipt("cases"), job.receipt(f"edits-{stage}")
-    editor = steps.run("open editor", lambda: open_editor(job, receipt=job.receipt(stage).model(EDITOR)).editor)
+    editor = steps.run("open editor", lambda: open_editor(job, receipt=job.receipt(stage)).editor)
     results = steps.run("score cases", lambda: list(_results(job, stage, editor)))
     scored = [case for result in results for case in result.scored]
     params = job.params.evaluation

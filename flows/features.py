@@ -18,7 +18,6 @@ from flows.steps import Steps
 from models.build import AUTOENCODER, build_text_encoder, load_autoencoder
 from models.weights import load_bundle
 from stores.feature_store import FeatureStore
-from stores.model_registry.models import ModelRegistry
 from stores.model_registry.tracking import Tracking, lineage_tags
 from stores.receipts import Receipt, save_receipt
 from stores.schema import CASES, CLIPS, CONSTANTS, EDIT_PAIRS, EDIT_REQUESTS, QUARANTINE
@@ -82,7 +81,7 @@ def build_evaluation_cases(job: Job, steps: Steps) -> Receipt:
 
 
 def _pair_setting(job: Job, stage: str, encoders: Receipt) -> PairSetting:
-    model = ModelRegistry(Tracking(job.state)).fetch(encoders.model(AUTOENCODER))
+    model = job.model(encoders, AUTOENCODER)
     autoencoder = load_autoencoder(load_bundle(model.folder / "autoencoder.safetensors", AUTOENCODER))
     text = build_text_encoder(job.params.models.text)
     clips = job.folder("clips").open(job.receipt("clips").table(CLIPS.name))

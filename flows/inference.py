@@ -13,7 +13,7 @@ from inference.served import served_params
 from models.build import AUTOENCODER, EDITOR
 from stores.model_registry.models import ModelRegistry, RegisteredModel
 from stores.model_registry.tracking import Tracking, lineage_tags
-from stores.receipts import ModelReceipt, Receipt, save_receipt
+from stores.receipts import Receipt, save_receipt
 from stores.schema import EDIT_REQUESTS, EDITS
 
 EXPERIMENT = "inference"
@@ -34,20 +34,17 @@ class OpenedEditor:
     registered: RegisteredModel
 
 
-def open_editor(
-    job: Job, name: str = EDITOR, alias: str | None = None, receipt: ModelReceipt | None = None
-) -> OpenedEditor:
+def open_editor(job: Job, name: str = EDITOR, alias: str | None = None, receipt: Receipt | None = None) -> OpenedEditor:
     """The editor of a receipt, of an alias or version number, or else the champion, or else the candidate.
 
     Raises:
         NoEditorError: the registry has none.
+        ReceiptError: the registry has lost the one of the receipt.
     """
-    registry = ModelRegistry(Tracking(job.state))
     if receipt is not None:
-        found: RegisteredModel | None = registry.fetch(receipt)
+        found: RegisteredModel | None = job.model(receipt, name)
     else:
-        tried = [alias] if alias else [CHAMPION, CANDIDATE]
-        found = next((model for a in tried if (model := registry.fetch_alias(name, a))), None)
+        found = _by_alias(job, name, [alias] if alias else [CHAMPION, CANDIDATE])
     if found is None:
         asked = f"{name}@{alias}" if alias else f"{name}@{CHAMPION} or {name}@{CANDIDATE}"
         raise NoEditorError(f"no model {asked} under {job.state.mlflow}; train one first: `make demo`")
@@ -57,13 +54,20 @@ def open_editor(
     return OpenedEditor(Editor.from_files(*files, job.params.inference.model_copy(update=own), name=found.name), found)
 
 
+def _by_alias(job: Job, name: str, aliases: list[str]) -> RegisteredModel | None:
+    if not (job.state.mlflow / "mlflow.db").is_file():
+        return None  # asking would make a new, empty registry, wherever a mistyped --state points
+    registry = ModelRegistry(Tracking(job.state))
+    return next((model for alias in aliases if (model := registry.fetch_alias(name, alias))), None)
+
+
 def answer_cases(job: Job, steps: Steps, stage: str) -> Receipt:
     """Answer the evaluation requests with the editor of a stage."""
     folder = f"edits-{stage}"
     requests_receipt = job.receipt("cases").table(EDIT_REQUESTS.name)
     model = job.receipt(stage).model(EDITOR)
     store = job.folder(folder)
-    opened = steps.run("open editor", lambda: open_editor(job, receipt=model))
+    opened = steps.run("open editor", lambda: open_editor(job, receipt=job.receipt(stage)))
     rows = job.folder("cases").open(requests_receipt).rows().to_pylist()
     requests = [EditRequest.from_row(row) for row in rows]
     outputs = job.state.outputs / folder
@@ -90,7 +94,7 @@ def edit_samples(job: Job, steps: Steps, stage: str) -> Receipt:
     model = job.receipt(stage).model(EDITOR)
     store = job.folder(folder)
     outputs = job.state.outputs / folder
-    opened = steps.run("open editor", lambda: open_editor(job, receipt=model))
+    opened = steps.run("open editor", lambda: open_editor(job, receipt=job.receipt(stage)))
     manifest = job.data / "samples" / "manifest.csv"
     done = steps.run("edit samples", lambda: edit_manifest(manifest, opened.editor, store, outputs))
     store.retain(EDITS, done.answered.ids)
@@ -103,9 +107,11 @@ def edit_samples(job: Job, steps: Steps, stage: str) -> Receipt:
     return receipt
 
 
-def edit_many(job: Job, steps: Steps, manifest: Path, outputs: Path, alias: str | None = None) -> ManifestRun:
+def edit_many(
+    job: Job, steps: Steps, manifest: Path, outputs: Path, alias: str | None = None, name: str = EDITOR
+) -> ManifestRun:
     """Edit all rows of a manifest for a user, with a report, logged as a run with playable clips."""
-    opened = steps.run("open editor", lambda: open_editor(job, alias=alias))
+    opened = steps.run("open editor", lambda: open_editor(job, name, alias))
     store = job.folder("user")
     done = steps.run("edit manifest", lambda: edit_manifest(manifest, opened.editor, store, outputs))
     figures = {"failed": done.answered.failed, "refused": len(done.problems)}

@@ -12,7 +12,9 @@ from flows.revision import code_digest
 from flows.settings import ROOT
 from stores.clip_types import MediaLimits
 from stores.feature_store import FeatureStore
-from stores.receipts import Receipt, load_receipt
+from stores.model_registry.models import ModelRegistry, RegisteredModel
+from stores.model_registry.tracking import Tracking
+from stores.receipts import Receipt, ReceiptError, load_receipt
 from stores.state import State
 
 
@@ -44,6 +46,21 @@ class Job:
     def receipt(self, stage: str) -> Receipt:
         """What an earlier stage left."""
         return load_receipt(self.state, stage)
+
+    def model(self, receipt: Receipt, name: str) -> RegisteredModel:
+        """The registered model that a receipt names.
+
+        Raises:
+            ReceiptError: the receipt names no such model, or the registry has lost it.
+        """
+        wanted = receipt.model(name)
+        try:
+            return ModelRegistry(Tracking(self.state)).fetch(wanted)
+        except ReceiptError as error:
+            raise ReceiptError(
+                f"{self.state.mlflow}: no version of model {name!r} has digest {wanted.digest[:12]}; "
+                f"rerun stage {receipt.stage!r}"
+            ) from error
 
     def key(self, stage: str, rooms: tuple[str, ...], values: Any, parents: Mapping[str, str]) -> str:
         """Digest of what a stage's result depends on: names its MLflow run."""

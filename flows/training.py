@@ -113,6 +113,8 @@ def _served_files(job: Job, name: str, path: Path, card: str, folder: Path) -> M
     settings = folder / "inference.json"
     settings.write_text(job.params.inference.model_dump_json())
     if name == AUTOENCODER:
-        return ModelFiles({name: path, "inference": settings}, "inference.served:serve_autoencoder", CLIP_SIGNATURE, card)
+        return ModelFiles(
+            {name: path, "inference": settings}, "inference.served:serve_autoencoder", CLIP_SIGNATURE, card
+        )
     files = {name: path, AUTOENCODER: ROOT / WEIGHTS / SHIPPED[AUTOENCODER], "inference": settings}
     return ModelFiles(files, "inference.generator:serve", TEXT_SIGNATURE, card)

@@ -79,7 +79,9 @@ def serve(folder: Path) -> Serve:
     generator = Generator.from_files(folder / f"{BASE}.safetensors", folder / f"{AUTOENCODER}.safetensors", params)
 
     def generate(rows: pd.DataFrame, told: Mapping[str, Any]) -> pd.DataFrame:
-        clips = [generator.generate(text, params.window_frames, int(told.get("seed", 0))) for text in rows["instruction"]]
+        clips = [
+            generator.generate(text, params.window_frames, int(told.get("seed", 0))) for text in rows["instruction"]
+        ]
         return pd.DataFrame({"video": [encode_clip(clip, SERVED_RATE) for clip in clips]})
 
     return generate

@@ -3,7 +3,7 @@
 import torch
 from einops import rearrange
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor, nn
+from torch import nn
 
 from models.backbones.protocol import TASK_TOKENS, Backbone, TaskSignal
 from models.conditioning import Condition

@@ -1,6 +1,7 @@
 """First-order Euler sampling on the linear-quadratic schedule (Movie Gen, section 3.4.2)."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -34,6 +35,6 @@ def linear_quadratic_times(steps: int, emulated_steps: int = 250) -> Float[Tenso
 def euler(velocity: Velocity, noise: Latent, times: Float[Tensor, " k"]) -> Latent:
     """Follow the velocity from noise at `times[0]` to video at `times[-1]`: X <- X + (t' - t) u(X, t)."""
     x = noise
-    for now, then in zip(times[:-1], times[1:], strict=True):
+    for now, then in pairwise(times):
         x = x + (then - now) * velocity(x, now.expand(x.shape[0]).to(x))
     return x

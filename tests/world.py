@@ -1,4 +1,4 @@
-"""A tiny real world: a few real photographs and clips at 32 pixels, their tables, and small random models in a registry."""
+"""A tiny real world: a few real photographs and clips at 32 pixels, their tables, small random models, registered."""
 
 import json
 import shutil
@@ -23,7 +23,15 @@ from features.plan import plan_pairs, shards
 from features.raw import read_cutouts, read_raw
 from flows.params import Params
 from models.autoencoder import Autoencoder
-from models.build import AUTOENCODER, BASE, NetworkConfig, autoencoder_bundle, base_bundle, build_base, build_text_encoder
+from models.build import (
+    AUTOENCODER,
+    BASE,
+    NetworkConfig,
+    autoencoder_bundle,
+    base_bundle,
+    build_base,
+    build_text_encoder,
+)
 from models.text import TextEncoder
 from models.weights import Bundle, save_bundle
 from stores.clip_types import MediaLimits

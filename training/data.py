@@ -133,6 +133,10 @@ class StepLoader:
     def __init__(
         self, table: PairTable, groups: dict[str, GroupParams], steps: int, seed: int, rank: int = 0, world: int = 1
     ) -> None:
+        for name, group in groups.items():
+            # Uneven slices would weigh rows unevenly, and an empty one cannot be read.
+            if group.batch % world:
+                raise ValueError(f"batch {group.batch} of group {name!r} is not a multiple of {world} devices")
         self._table, self._groups, self._steps = table, groups, steps
         self._rank, self._world = rank, world
         self._mix = Mix({name: group.weight for name, group in groups.items()})

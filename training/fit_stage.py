@@ -98,7 +98,8 @@ def open_pairs(spec: TrainingSpec, state: State, config: NetworkConfig) -> PairT
     encoder = receipt.parents.get("text_encoder")
     if encoder != config.text_revision:
         raise ValueError(
-            f"stage {spec.stage!r}: pairs were encoded by text encoder {encoder}, the model reads {config.text_revision}"
+            f"stage {spec.stage!r}: pairs were encoded by text encoder {encoder}, "
+            f"the model reads {config.text_revision}"
         )
     store = FeatureStore(state.store, pairs.folder)
     return PairTable(store.open(pairs), store.open(receipt.table("constants")), config.text_widths)

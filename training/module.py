@@ -34,7 +34,9 @@ class VelocityModule(LightningModule):
     It holds tensors only, not the table: weight averaging copies the whole module.
     """
 
-    def __init__(self, network: nn.Module, nulls: NullConditions, stage: StageParams, seed: int, max_frames: int) -> None:
+    def __init__(
+        self, network: nn.Module, nulls: NullConditions, stage: StageParams, seed: int, max_frames: int
+    ) -> None:
         super().__init__()
         self.network = network
         self._nulls = nulls

@@ -1,5 +1,6 @@
 """Registered models: weights found by content digest, promoted by alias."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,9 @@ class ModelRegistry:
         receipt = ModelReceipt(name=name, digest=digest)
         if self._find(receipt) is not None:
             return receipt
-        with run._active():
+        with run._active(), warnings.catch_warnings():
+            # An input example would be a whole clip in every version; the signature says what is expected.
+            warnings.filterwarnings("ignore", message=".*An input example was not provided")
             info = mlflow.pyfunc.log_model(
                 name=name,
                 python_model=str(Path(__file__).with_name("served.py")),

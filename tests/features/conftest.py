@@ -1,7 +1,6 @@
 """Tables that several tests of this room read, made once."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pytest

@@ -129,7 +129,13 @@ def test_a_clip_scene_on_both_sides_is_a_leak(made: Made, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("change", "column"),
-    [({"caption": ""}, "caption"), ({"scene": None}, "scene"), ({"fps": 0.0}, "fps"), ({"kind": "poem"}, "kind"), ({"frames": 0}, "frames")],
+    [
+        ({"caption": ""}, "caption"),
+        ({"scene": None}, "scene"),
+        ({"fps": 0.0}, "fps"),
+        ({"kind": "poem"}, "kind"),
+        ({"frames": 0}, "frames"),
+    ],
 )
 def test_a_faulty_clip_is_named(made: Made, tmp_path: Path, change: Row, column: str) -> None:
     store = _copy(made, tmp_path, CLIPS)

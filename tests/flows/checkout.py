@@ -37,7 +37,7 @@ features:
     one: {image_edit: 24, text_to_video: 6, validation_share: 0.2, shard: 12}
   cases: {pictures: 4, clips: 2}
 training:
-  trainer: {validate_every: 4, checkpoint_every: 1, preview_every: 4}
+  trainer: {validate_every: 4, checkpoint_every: 2, preview_every: 4}
   stages:
     one:
       steps: 4

@@ -41,7 +41,7 @@ def test_killed_and_resumed_in_a_new_process_equals_uninterrupted(world: World, 
     receipt = runs.train_apart(world, told)
     assert runs.equal(runs.final_weights(world, told, STEPS), whole[1])
     assert receipt.text() == whole[0].text()
-    assert runs.versions(world, "editor") == before == 1
+    assert runs.versions(world, "editor") == before >= 1
 
 
 def test_run_again_after_the_last_step_changes_nothing(world: World, whole: tuple) -> None:

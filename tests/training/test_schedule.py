@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from models.build import build_base, editor_from_base
+from models.weights import Bundle
 from tests.training import runs
-from tests.world import World, tiny_params
+from tests.world import World, text_encoder, tiny_params
 from training.gate import GateFigures, decide
 from training.params import GateParams, OptimizerParams
 from training.schedule import build_optimizer, rate_factor, step_generator
@@ -36,28 +37,28 @@ def test_the_rate_rises_stays_and_falls() -> None:
     assert factors[0] == pytest.approx(1 / 11) and factors[4] == pytest.approx(5 / 11)
     assert factors[10:51] == [1.0] * 41
     assert factors[75] == pytest.approx(0.5) and factors[99] == pytest.approx(0.02)
-    assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert factors[10:] == sorted(factors[10:], reverse=True)
 
 
 def test_norms_biases_tables_and_gates_are_not_decayed() -> None:
     params = tiny_params()
-    from models.weights import Bundle
-    from tests.world import text_encoder
-
     config = params.models.base_config(text_encoder())
     bundle = Bundle("base", build_base(config).state_dict(), config.model_dump(mode="json"), {})
     model, _ = editor_from_base(bundle, params.models.editing)
     next(model.backbone.final_norm.parameters()).requires_grad_(False)
-    decayed, rest = build_optimizer(model.named_parameters(), _optimizer()).param_groups
-    assert decayed["weight_decay"] == 0.1 and rest["weight_decay"] == 0.0
+    decayed, *others = build_optimizer(model.named_parameters(), _optimizer(), gate_rate=20.0).param_groups
+    assert decayed["weight_decay"] == 0.1 and all(group["weight_decay"] == 0.0 for group in others)
     in_decayed = {id(p) for p in decayed["params"]}
     for name, parameter in model.named_parameters():
         matrix = parameter.ndim >= 2 and "table" not in name and "gates" not in name
         assert (id(parameter) in in_decayed) == matrix, name
     named = dict(model.named_parameters())
-    assert any("table" in name for name in named) and any("gates" in name for name in named)
-    both = [*decayed["params"], *rest["params"]]
-    assert len(both) == len({id(p) for p in both}) == len(named) - 1
+    assert any("table" in name for name in named)
+    rates = {id(p): group["lr"] for group in others for p in group["params"]}
+    gates = [id(p) for name, p in named.items() if "gates" in name]
+    assert gates and all(rates[key] == pytest.approx(20 * 1e-3) for key in gates)
+    assert {rate for key, rate in rates.items() if key not in gates} == {decayed["lr"]} == {1e-3}
+    assert len(rates) + len(in_decayed) == len(named) - 1 and not in_decayed & set(rates)
 
 
 def test_random_numbers_are_of_their_seed_and_step() -> None:
