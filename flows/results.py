@@ -18,8 +18,8 @@ def block(evaluation: Path, commit: str) -> str:
     lines = [
         "## Results",
         "",
-        f"Held-out scenes and wordings, {datetime.now(UTC):%Y-%m-%d}, commit `{commit}`, default `params.yaml`, two CPU",
-        "cores. Definitions: [docs/evaluation.md](docs/evaluation.md).",
+        f"Held-out scenes and wordings, {datetime.now(UTC):%Y-%m-%d}, commit `{commit}`, default `params.yaml`,",
+        "two CPU cores. Definitions: [docs/evaluation.md](docs/evaluation.md).",
         "",
         f"| system | cases | {' | '.join(COLUMNS.values())} |",
         f"|---|---|{'---|' * len(COLUMNS)}",

@@ -9,6 +9,7 @@ import yaml
 
 from flows.cli import app
 from flows.presets import names
+from flows.results import block, filled
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -20,7 +21,7 @@ def make_targets() -> set[str]:
 
 
 def test_every_make_command_of_the_readme_is_a_target() -> None:
-    used = set(re.findall(r"make ([a-z-]+)", README))
+    used = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, flags=re.MULTILINE))
     assert {"demo", "test", "up", "down", "preset"} <= used
     assert used <= make_targets()
 
@@ -49,7 +50,7 @@ def test_every_file_and_folder_of_the_map_exists() -> None:
 
 def test_deployments_of_the_readme_are_deployed() -> None:
     deployed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    flows = {row["entrypoint"].split(":")[1].removesuffix("_flow") + "/" + row["name"] for row in deployed}
+    flows = {re.split("[.:]", row["entrypoint"])[-1].removesuffix("_flow") + "/" + row["name"] for row in deployed}
     used = set(re.findall(r"(?:deployment run|schedule resume) (\S+/\S+)", README))
     assert used and used <= flows
 
@@ -61,5 +62,9 @@ def test_links_of_a_document_lead_somewhere(document: Path) -> None:
     assert not missing
 
 
-def test_the_results_block_can_be_filled_by_command() -> None:
-    assert README.index("<!-- results:begin -->") < README.index("<!-- results:end -->")
+def test_the_results_block_is_filled_from_the_evaluation_and_nothing_else_changes() -> None:
+    table = block(ROOT / "metrics" / "evaluation.json", "abc")
+    rewritten = filled(README, table)
+    assert "| `ceiling` |" in table
+    assert table in rewritten
+    assert filled(rewritten, "") == filled(README, "")

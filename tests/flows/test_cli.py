@@ -132,9 +132,10 @@ def test_a_batch_does_the_good_rows_and_reports_the_bad(run: Run, data: Path, ma
     assert edits == [".jpg", ".mp4"] or edits == [".mp4", ".png"]
     rows = FeatureStore(made.checkout.job().state.store, "user").draft(EDITS, ["status"])["status"].to_pylist()
     assert sorted(rows) == ["error", "error", "ok", "ok"]
-    again = run("batch", manifest(tmp_path / "list.csv", *good), "-o", tmp_path / "out", "--model", "editor@candidate")
-    assert again.exit_code == 0, again.output
-    assert "0 edited, 2 were done already, 0 failed" in again.stdout
+    again = run("batch", listed, "-o", tmp_path / "out", "--model", "editor@candidate")
+    assert again.exit_code == 1 and "0 edited, 2 were done already, 1 failed, 1 rows refused" in again.stdout
+    well = run("batch", manifest(tmp_path / "list.csv", good[0]), "-o", tmp_path / "out")
+    assert well.exit_code == 0 and "0 edited, 1 were done already, 0 failed, 0 rows refused" in well.stdout
     assert made.checkout.receipts() == made.receipts, "a user's edits alter nothing of the chain"
 
 

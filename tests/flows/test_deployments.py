@@ -23,6 +23,7 @@ from tests.flows.checkout import Checkout, Made, ended_well
 
 T = TypeVar("T")
 PATIENCE = 150  # seconds until a thing that never happens is given up
+OVERRIDES = ["evaluation.resamples=20", "inference.num_inference_steps=2"]
 OFTEN = {
     "name": "often",
     "entrypoint": "flows.deployments.features_flow",
@@ -115,7 +116,7 @@ def api(made: Made) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def deployed(made: Made, api: str) -> Iterator[str]:
-    """All deployments of prefect.yaml and one that is scheduled often, and a worker. The worker ends first."""
+    """All deployments of prefect.yaml and one that is scheduled often, a worker, and a run that was asked for."""
     checkout, path = made.checkout, made.checkout.root / "prefect.yaml"
     before = path.read_text()
     told = yaml.safe_load(before)
@@ -124,8 +125,11 @@ def deployed(made: Made, api: str) -> Iterator[str]:
     said = ended_well(checkout.run("prefect", "--no-prompt", "deploy", "--all", PREFECT_API_URL=api))
     path.write_text(before)
     assert "successfully" in said
+    told = f"overrides={json.dumps(OVERRIDES)}"
+    command = ("prefect", "deployment", "run", "features/daily", "--param", told)
     worker = ("prefect", "worker", "start", "--pool", "local", "--name", "local")
     with background(checkout, "worker", *worker, PREFECT_API_URL=api, PREFECT_WORKER_QUERY_SECONDS="2"):
+        ended_well(checkout.run(*command, PREFECT_API_URL=api))
         yield api
 
 
@@ -146,10 +150,8 @@ def test_a_schedule_makes_a_run_and_the_worker_completes_it(deployed: str, made:
 def test_a_deployment_runs_with_overrides_and_dvc_like_stages_follow(deployed: str, made: Made) -> None:
     """Tables by the worker, the rest as a DVC stage would with a server there: receipts equal those without Prefect."""
     checkout = made.checkout
-    overrides = json.dumps(["evaluation.resamples=20", "inference.num_inference_steps=2"])
-    command = ("prefect", "deployment", "run", "features/daily", "--param", f"overrides={overrides}", "--watch")
-    ended_well(checkout.run(*command, PREFECT_API_URL=deployed))
-    assert completed(deployed, "daily")
+    run = wait_for(lambda: completed(deployed, "daily"), "the run that was asked for")
+    assert not run["auto_scheduled"] and run["parameters"]["overrides"] == OVERRIDES
     assert set(checkout.receipts("var/deploy")) == {"clips", "adopt", "pairs-one", "cases"}
     rest = ("one", "edits-one", "samples", "evaluation")
     checkout.chain(*rest, "--state", "var/deploy", PREFECT_API_URL=deployed)
