@@ -30,7 +30,7 @@ class FeatureTableSource(DatasetSource):
 
     @classmethod
     def _resolve(cls, raw_source: Any) -> "FeatureTableSource":
-        raise NotImplementedError("a feature table is named explicitly, never guessed from a raw source")
+        raise ValueError(f"a feature table is named explicitly, never guessed from {raw_source!r}")
 
     def to_dict(self) -> dict[Any, Any]:
         return {"store": self.store, "folder": self.folder, "table": self.table, "digest": self.digest}
