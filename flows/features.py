@@ -1,5 +1,7 @@
 """The feature pipeline: raw files to `clips`, composed pairs of a stage, held-out cases. One function a stage."""
 
+import hashlib
+
 import pandas as pd
 
 from features.cases import CaseSetting, build_cases, build_requests
@@ -10,7 +12,7 @@ from features.ingest import TEST, TRAIN, ingest
 from features.materials import Backgrounds
 from features.pairs import PairSetting, build_constants, build_shard
 from features.plan import plan_pairs, shards
-from features.raw import read_cutouts, read_raw
+from features.raw import CUTOUTS, read_cutouts, read_raw
 from features.vocabulary import NOUNS
 from flows.job import Job
 from flows.revision import code_digest
@@ -20,7 +22,7 @@ from models.weights import load_bundle
 from stores.feature_store import FeatureStore
 from stores.model_registry.tracking import Tracking, lineage_tags
 from stores.receipts import Receipt, save_receipt
-from stores.schema import CASES, CLIPS, CONSTANTS, EDIT_PAIRS, EDIT_REQUESTS, QUARANTINE
+from stores.schema import CASES, CLIPS, CONSTANTS, EDIT_PAIRS, EDIT_REQUESTS, QUARANTINE, content_id
 
 EXPERIMENT = "features"
 CODE = ("features", "models", "stores")
@@ -89,13 +91,18 @@ def _pair_setting(job: Job, stage: str, encoders: Receipt) -> PairSetting:
     return PairSetting(
         stage=stage,
         seed=job.params.seed,
-        code=code_digest("features", "models"),
+        # All that a row is made from besides the parameters: when any of it changes, rows are made anew.
+        code=content_id(code_digest(*CODE), clips.receipt.digest, _file_digest(job), job.params.inference.precision),
         params=job.params.features,
         train=Backgrounds(clips, TRAIN, geometry, job.limits),
         test=Backgrounds(clips, TEST, geometry, job.limits),
         cutouts=Cutouts(read_cutouts(job.data, NOUNS)),
         encoder=PairEncoder(autoencoder, model.digest, text, job.params.inference.precision),
     )
+
+
+def _file_digest(job: Job) -> str:
+    return hashlib.sha256((job.data / CUTOUTS).read_bytes()).hexdigest()
 
 
 def _finish(job: Job, steps: Steps, store: FeatureStore, receipt: Receipt, audit: Audit) -> Receipt:

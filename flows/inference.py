@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.job import Job
+from flows.revision import code_digest
 from flows.steps import Steps
 from inference.batch import answer
 from inference.editor import Editor
@@ -71,7 +72,9 @@ def answer_cases(job: Job, steps: Steps, stage: str) -> Receipt:
     rows = job.folder("cases").open(requests_receipt).rows().to_pylist()
     requests = [EditRequest.from_row(row) for row in rows]
     outputs = job.state.outputs / folder
-    done = steps.run("answer requests", lambda: answer(requests, opened.editor, store, outputs))
+    done = steps.run(
+        "answer requests", lambda: answer(requests, opened.editor, store, outputs, code=code_digest(*CODE))
+    )
     store.retain(EDITS, done.ids)
     table = store.publish(EDITS)
     parents = {"requests": requests_receipt.digest, "editor": model.digest}

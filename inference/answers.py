@@ -42,15 +42,15 @@ class Planned:
     problem: str | None
 
     @classmethod
-    def of(cls, request: EditRequest, params: InferenceParams, model: ModelReceipt) -> Self:
-        """Other settings or another model are another answer: nothing stale is taken for it."""
+    def of(cls, request: EditRequest, params: InferenceParams, model: ModelReceipt, code: str = "") -> Self:
+        """Other settings, another model or other code are another answer: nothing stale is taken for it."""
         settings, text, problem = None, request.settings or "", None
         try:
             settings = edit_settings(params, request.overrides())
             text = settings_text(params, settings)
         except EditError as error:
             problem = str(error)
-        return cls(request, content_id(request.id, model.digest, text), settings, text, problem)
+        return cls(request, content_id(request.id, model.digest, text, code), settings, text, problem)
 
 
 @dataclass(frozen=True)

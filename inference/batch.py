@@ -61,16 +61,18 @@ def answer(
     store: FeatureStore,
     outputs: Path,
     *,
+    code: str = "",
     batch_size: int = 8,
     progress: Progress | None = None,
 ) -> Answered:
-    """Write one row of `edits` for every request that this model has not answered with these settings.
+    """Write one row of `edits` for every request that this model has not answered with these settings and this code.
 
     Files go to `outputs`. A user's file is edited at its own size; media of the pipeline at model resolution, several
     at once. A request that fails gives a row with status `error`, which the next run tries again. Rows are written in
     small batches, so a kill loses little.
     """
-    plans = {plan.id: plan for plan in (Planned.of(request, editor.params, editor.model) for request in requests)}
+    planned = (Planned.of(request, editor.params, editor.model, code) for request in requests)
+    plans = {plan.id: plan for plan in planned}
     done = _done(store, outputs)
     writer = _Writer(store)
     behind = 0

@@ -15,6 +15,7 @@ from stores.schema import QUARANTINE, TableSpec
 
 Row = Mapping[str, Any]
 VOLATILE = frozenset({"sha256", "seconds"})  # never part of a row's digest
+PRIMARY_KEY = {b"lance-schema:unenforced-primary-key:position": b"1"}
 
 
 class FeatureStore:
@@ -52,23 +53,24 @@ class FeatureStore:
 
     def ids(self, spec: TableSpec) -> set[str]:
         """Ids that the table's newest version holds; empty if there is no table."""
-        if not self.has(spec):
-            return set()
-        return set(self._scan(self._db.open_table(spec.name), ["id"], None)["id"].to_pylist())
+        table = self._opened(spec.name)
+        return set() if table is None else set(_scan(table, ["id"], None)["id"].to_pylist())
 
     def has(self, spec: TableSpec) -> bool:
-        return spec.name in self._table_names()
+        return self._opened(spec.name) is not None
 
     def has_version(self, spec: TableSpec, digest: str) -> bool:
         """Whether content of this digest was published."""
-        return self.has(spec) and digest in self._db.open_table(spec.name).tags.list()
+        table = self._opened(spec.name)
+        return table is not None and digest in table.tags.list()
 
     def draft(self, spec: TableSpec, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
         """Rows of the newest, possibly unpublished, version, ordered by id: for the stage that owns the table."""
-        if not self.has(spec):
+        table = self._opened(spec.name)
+        if table is None:
             empty: pa.Table = spec.schema.empty_table()
             return empty.select(list(columns)) if columns else empty
-        return _by_id(self._scan(self._db.open_table(spec.name), columns, where))
+        return _by_id(table, columns, where)
 
     def quarantine(self, rows: Sequence[Row]) -> None:
         """Keep rejected rows with their reasons."""
@@ -77,7 +79,7 @@ class FeatureStore:
     def publish(self, spec: TableSpec) -> TableReceipt:
         """Tag the newest version with the digest of its content, so that readers may open it."""
         table = self._open_or_create(spec)
-        digests = self._scan(table, ["id", "sha256"], None)
+        digests = _scan(table, ["id", "sha256"], None)
         digest = _table_digest(digests)
         tag = table.tags.update if digest in table.tags.list() else table.tags.create
         tag(digest, table.version)
@@ -90,9 +92,9 @@ class FeatureStore:
         Raises:
             ReceiptError: the table or its tag is gone.
         """
-        if receipt.table not in self._table_names():
+        table = self._opened(receipt.table)
+        if table is None:
             raise ReceiptError(f"{self.uri}: table {receipt.table!r} is missing; rerun stage {receipt.folder!r}")
-        table = self._db.open_table(receipt.table)
         if receipt.digest not in table.tags.list():
             raise ReceiptError(
                 f"{self.uri}: table {receipt.table!r} has no version {receipt.digest[:12]}; "
@@ -101,26 +103,26 @@ class FeatureStore:
         table.checkout(receipt.digest)
         return PublishedTable(table, receipt)
 
+    def _opened(self, name: str) -> Any | None:
+        """A table, or None: also for the folder that a writer leaves when it is killed before the first version."""
+        try:
+            return self._db.open_table(name)
+        except ValueError as error:
+            if "was not found" in str(error):
+                return None
+            raise
+
     def _open_or_create(self, spec: TableSpec) -> Any:
-        if self.has(spec):
-            return self._db.open_table(spec.name)
-        table = self._db.create_table(spec.name, schema=spec.schema)
-        # Declared, so that two writers of one new id cannot both insert it.
-        table.set_unenforced_primary_key("id")
-        return table
-
-    def _table_names(self) -> set[str]:
-        return set(self._db.list_tables().tables)
-
-    @staticmethod
-    def _scan(table: Any, columns: Sequence[str] | None, where: str | None) -> pa.Table:
-        query = table.search()
-        if columns:
-            query = query.select(list(columns))
-        if where:
-            query = query.where(where)
-        found: pa.Table = query.limit(None).to_arrow()
-        return found
+        table = self._opened(spec.name)
+        if table is not None:
+            return table
+        try:
+            # The key is declared from the first version on, so that two writers of one new id cannot both insert it.
+            return self._db.create_table(spec.name, schema=_keyed(spec.schema))
+        except ValueError as error:
+            if "already exists" not in str(error):
+                raise
+            return self._db.open_table(spec.name)  # another writer was first
 
 
 class PublishedTable:
@@ -135,7 +137,7 @@ class PublishedTable:
 
     def rows(self, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
         """Rows ordered by id."""
-        return _by_id(FeatureStore._scan(self._table, columns, where))
+        return _by_id(self._table, columns, where)
 
     def offsets(self) -> dict[str, int]:
         """Place of every id in storage order, for `take`."""
@@ -151,11 +153,29 @@ class PublishedTable:
         places = sorted({offsets[key] for key in ids})
         found = self._table.take_offsets(places).select(["id", *columns]).to_arrow()
         where = {key: i for i, key in enumerate(found["id"].to_pylist())}
-        return found.take(pa.array([where[key] for key in ids]))
+        return found.take(pa.array([where[key] for key in ids], pa.int64()))
 
 
-def _by_id(table: pa.Table) -> pa.Table:
-    return table.take(pc.sort_indices(table["id"])) if "id" in table.column_names else table
+def _scan(table: Any, columns: Sequence[str] | None, where: str | None) -> pa.Table:
+    query = table.search()
+    if columns:
+        query = query.select(list(columns))
+    if where:
+        query = query.where(where)
+    found: pa.Table = query.limit(None).to_arrow()
+    return found
+
+
+def _by_id(table: Any, columns: Sequence[str] | None, where: str | None) -> pa.Table:
+    """Rows ordered by id, whether or not it is among the columns asked for."""
+    found = _scan(table, list(dict.fromkeys(["id", *columns])) if columns else None, where)
+    ordered = found.take(pc.sort_indices(found["id"]))
+    return ordered.select(list(columns)) if columns else ordered
+
+
+def _keyed(schema: pa.Schema) -> pa.Schema:
+    key = schema.get_field_index("id")
+    return schema.set(key, schema.field(key).with_metadata(PRIMARY_KEY))
 
 
 def _complete(spec: TableSpec, row: Row) -> dict[str, Any]:

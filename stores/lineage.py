@@ -6,7 +6,7 @@ from typing import Any
 
 from stores.feature_store import FeatureStore
 from stores.model_registry.tracking import Tracking
-from stores.receipts import ReceiptError
+from stores.receipts import ReceiptError, TableReceipt
 from stores.schema import CLIPS, EDIT_PAIRS, EDITS, TableSpec
 from stores.state import State
 
@@ -114,7 +114,9 @@ def _pairs_node(state: State, digest: str) -> Node:
     for folder in _folders(state, EDIT_PAIRS):
         store = FeatureStore(state.store, folder)
         if store.has_version(EDIT_PAIRS, digest):
-            rows = store.draft(EDIT_PAIRS, ["clip_ids", "maker"]).to_pylist()
+            # The version that the model saw; the table may hold other rows by now.
+            receipt = TableReceipt(folder=folder, table=EDIT_PAIRS.name, rows=0, digest=digest, columns={})
+            rows = store.open(receipt).rows(["clip_ids", "maker"]).to_pylist()
             clips = sorted({clip for row in rows for clip in row["clip_ids"]})
             makers = sorted({row["maker"] for row in rows})
             facts = (f"digest: {digest}", f"rows: {len(rows)}", f"makers: {', '.join(makers)}")

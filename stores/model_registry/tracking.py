@@ -39,7 +39,14 @@ class Tracking:
         with FileLock(state.mlflow / ".create.lock"):
             mlflow.set_tracking_uri(self.uri)
             self.client = MlflowClient(self.uri, self.uri)
-            self.client.search_experiments(max_results=1)
+            experiments = self.client.search_experiments()
+        for experiment in experiments:
+            made_at, ours, _ = experiment.artifact_location.rpartition("/mlflow/artifacts/")
+            if ours and made_at != state.root.as_uri():
+                raise ReceiptError(
+                    f"{state.mlflow}: made at {made_at}, but the checkout is now elsewhere; "
+                    "MLflow stores absolute paths: move it back, or delete the folder `mlflow` and rerun"
+                )
 
     def experiment(self, name: str) -> str:
         """Id of an experiment, made on first use with its artifacts inside the state root."""
@@ -48,11 +55,6 @@ class Tracking:
             found = self.client.get_experiment_by_name(name)
             if found is None:
                 return str(self.client.create_experiment(name, artifact_location=home.as_uri()))
-        if found.artifact_location != home.as_uri():
-            raise ReceiptError(
-                f"{self.state.mlflow}: made at {found.artifact_location}, but the checkout is now elsewhere; "
-                "MLflow stores absolute paths: move it back, or delete the folder `mlflow` and rerun"
-            )
         return str(found.experiment_id)
 
     @contextmanager
