@@ -86,7 +86,7 @@ def _from_manifest(row: ManifestRow) -> EditRequest:
     # The name counts: two rows that ask for the same are two rows, with two outputs.
     stated = (settings or "", row.overrides.seed, row.overrides.task or "", row.output or "", row.name)
     return EditRequest(
-        id=content_id(USER, file_sha256(row.clip), str(row.clip), row.instruction, *(str(part) for part in stated)),
+        id=content_id(USER, file_sha256(row.clip), row.instruction, *(str(part) for part in stated)),
         purpose=USER,
         kind=None,
         clip_uri=str(row.clip),

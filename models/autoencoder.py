@@ -89,9 +89,9 @@ class LinearPath(nn.Module):
 
     def encode(self, video: Video) -> Latent:
         """The mean latents of a video."""
-        window = (self.time, 1, 1)
         still: Tensor = self.down(video)
-        return F.avg_pool3d(still, window, ceil_mode=True, count_include_pad=False) if still.shape[2] > 1 else still
+        window = (min(self.time, still.shape[2]), 1, 1)  # a window longer than the clip is an error in torch
+        return F.avg_pool3d(still, window, ceil_mode=True, count_include_pad=False)
 
     def decode(self, latents: Latent, frames: int) -> Video:
         """The video of latents, every frame of a latent frame alike."""

@@ -60,7 +60,14 @@ def without_text(condition: Condition, null: NullCondition, drop: Bool[Tensor, "
 
 
 def without_source(condition: Condition, null: NullCondition, drop: Bool[Tensor, " b"]) -> Condition:
-    """Give the dropped samples the black video as their source."""
+    """Give the dropped samples the black video as their source.
+
+    Raises:
+        ValueError: the black video has other frames or another size than the source.
+    """
+    if null.black.shape[1:] != condition.source.shape[1:]:
+        # Broadcasting would stretch one black frame into a clip, which is not how a black clip is encoded.
+        raise ValueError(f"black latents {list(null.black.shape)} for source latents {list(condition.source.shape)}")
     chosen = torch.where(drop[:, None, None, None, None], null.black.to(condition.source), condition.source)
     return replace(condition, source=chosen)
 

@@ -3,18 +3,21 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import lancedb
 import pyarrow as pa
 import pyarrow.compute as pc
+from filelock import FileLock
 
 from stores.receipts import ReceiptError, TableReceipt
 from stores.schema import QUARANTINE, TableSpec
 
 Row = Mapping[str, Any]
-VOLATILE = frozenset({"sha256", "seconds"})  # never part of a row's digest
+# Never part of a row's digest: where a file lies, as its bytes have a digest of their own, and how long it took.
+VOLATILE = frozenset({"sha256", "seconds", "clip_uri"})
 PRIMARY_KEY = {b"lance-schema:unenforced-primary-key:position": b"1"}
 
 
@@ -116,13 +119,19 @@ class FeatureStore:
         table = self._opened(spec.name)
         if table is not None:
             return table
-        try:
-            # The key is declared from the first version on, so that two writers of one new id cannot both insert it.
-            return self._db.create_table(spec.name, schema=_keyed(spec.schema))
-        except ValueError as error:
-            if "already exists" not in str(error):
-                raise
-            return self._db.open_table(spec.name)  # another writer was first
+        with self._creating():
+            table = self._opened(spec.name)
+            if table is None:
+                # The key is declared from the first version on, so that two writers of an id cannot both insert it.
+                table = self._db.create_table(spec.name, schema=_keyed(spec.schema))
+            return table
+
+    def _creating(self) -> AbstractContextManager[object]:
+        """LanceDB lets a second creator overwrite the table, with the first one's rows, that it has not seen yet."""
+        if "://" in self.uri:
+            return nullcontext()  # no lock on an object store: there the state root's one writer must do
+        Path(self.uri).mkdir(parents=True, exist_ok=True)
+        return FileLock(Path(self.uri) / ".create.lock")
 
 
 class PublishedTable:

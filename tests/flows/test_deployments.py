@@ -66,9 +66,17 @@ def ask(url: str, method: str = "GET", body: object = None) -> Any:
     """JSON from the server."""
     data = None if body is None else json.dumps(body).encode()
     told = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(told, timeout=20) as reply:
-        text = reply.read()
-    return json.loads(text) if text else None
+    for attempt in range(10):
+        try:
+            with urllib.request.urlopen(told, timeout=20) as reply:
+                text = reply.read()
+            return json.loads(text) if text else None
+        except urllib.error.HTTPError as error:
+            # The server's word for "my database is busy just now"; Prefect's own client asks again too.
+            if error.code != 503 or attempt == 9:
+                raise
+            time.sleep(1)
+    raise AssertionError("not reached")
 
 
 def wait_for(look: Callable[[], T | None], what: str) -> T:

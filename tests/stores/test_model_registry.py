@@ -2,6 +2,7 @@
 
 import multiprocessing
 import shutil
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import mlflow
@@ -11,15 +12,33 @@ import pytest
 
 from stores.feature_store import FeatureStore
 from stores.model_registry.models import EDIT_SIGNATURE, ModelFiles, ModelRegistry
-from stores.model_registry.tracking import Tracking
-from stores.receipts import ModelReceipt, ReceiptError
+from stores.model_registry.tracking import Tracking, lineage_tags
+from stores.receipts import ModelReceipt, Receipt, ReceiptError, TableReceipt
 from stores.schema import CLIPS
 from stores.state import State
 
 
+def open_database(root: Path, together: Barrier) -> None:
+    together.wait(120)
+    Tracking(State.at(root)).experiment("features")
+
+
 @pytest.fixture(scope="module")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
-    return Tracking(State.at(tmp_path_factory.mktemp("state")))
+def first_users(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tracking, int | None]:
+    """A database that two processes made at the same moment, and how the other one ended."""
+    root = tmp_path_factory.mktemp("state root of \u00fcbung #1")
+    context = multiprocessing.get_context("spawn")
+    together = context.Barrier(2)
+    other = context.Process(target=open_database, args=(root, together))
+    other.start()
+    open_database(root, together)
+    other.join(120)
+    return Tracking(State.at(root)), other.exitcode
+
+
+@pytest.fixture(scope="module")
+def tracking(first_users: tuple[Tracking, int | None]) -> Tracking:
+    return first_users[0]
 
 
 def registered(tracking: Tracking, folder: Path, digest: str) -> ModelReceipt:
@@ -28,10 +47,6 @@ def registered(tracking: Tracking, folder: Path, digest: str) -> ModelReceipt:
     files = ModelFiles({"editor": weights}, "json:dumps", EDIT_SIGNATURE, "# card")
     with tracking.run("stage-one", "one", digest, {}) as run:
         return ModelRegistry(tracking).register(run, "editor", digest, files, {"pairs": "p"})
-
-
-def open_database(root: Path) -> None:
-    Tracking(State.at(root)).experiment("features")
 
 
 def test_a_run_is_continued_under_the_same_key(tracking: Tracking) -> None:
@@ -49,6 +64,32 @@ def test_a_run_that_raises_is_failed(tracking: Tracking) -> None:
     with pytest.raises(ZeroDivisionError), tracking.run("features", "clips", "b" * 32, {}) as run:
         raise ZeroDivisionError
     assert tracking.client.get_run(run.run_id).info.status == "FAILED"
+
+
+def test_another_key_is_another_run_and_a_failed_one_is_taken_up_again(tracking: Tracking) -> None:
+    with pytest.raises(KeyboardInterrupt), tracking.run("features", "clips", "9" * 32, {"x": 1}) as first:
+        raise KeyboardInterrupt
+    assert tracking.client.get_run(first.run_id).info.status == "FAILED"
+    with tracking.run("features", "clips", "9" * 32, {"x": 1}) as second:
+        assert tracking.client.get_run(second.run_id).info.status == "RUNNING"
+    with tracking.run("features", "clips", "7" * 32, {"x": 2}) as other:
+        pass
+    assert first.run_id == second.run_id != other.run_id
+    assert tracking.client.get_run(second.run_id).info.status == "FINISHED"
+
+
+def test_many_and_long_parameters_are_logged(tracking: Tracking) -> None:
+    with tracking.run("features", "clips", "6" * 32, {f"p{i}": "x" * 7000 for i in range(250)}) as run:
+        pass
+    logged = tracking.client.get_run(run.run_id).data.params
+    assert len(logged) == 250 and set(logged.values()) == {"x" * 6000}
+
+
+def test_lineage_tags_state_what_was_made_and_from_what() -> None:
+    table = TableReceipt(folder="clips", table="clips", rows=1, digest="t", columns={})
+    models = {"editor": ModelReceipt(name="editor", digest="m")}
+    receipt = Receipt(stage="one", tables={"clips": table}, models=models, parents={"pairs": "p"})
+    assert lineage_tags(receipt) == {"table.clips": "t", "model.editor": "m", "parent.pairs": "p"}
 
 
 def test_an_input_is_recorded_and_read_back_as_its_rows(tracking: Tracking) -> None:
@@ -98,6 +139,15 @@ def test_aliases_move_and_numbers_open(tracking: Tracking, tmp_path: Path) -> No
     by_number = registry.fetch_alias("editor", champion.version)
     assert by_number is not None and by_number.digest == champion.digest
     assert registry.fetch_alias("editor", "nobody") is None
+    assert registry.fetch_alias("editor", "99") is None
+    assert registry.fetch_alias("nothing", "champion") is None
+
+
+def test_what_a_gate_found_is_added_to_the_version(tracking: Tracking, tmp_path: Path) -> None:
+    registry, receipt = ModelRegistry(tracking), registered(tracking, tmp_path, "5" * 32)
+    registry.annotate(receipt, {"gate": "passed"})
+    assert registry.fetch(receipt).tags["gate"] == "passed"
+    assert registry.fetch(receipt).tags["pairs"] == "p"
 
 
 def test_unknown_content_names_the_stage(tracking: Tracking) -> None:
@@ -105,18 +155,21 @@ def test_unknown_content_names_the_stage(tracking: Tracking) -> None:
         ModelRegistry(tracking).fetch(ModelReceipt(name="editor", digest="0" * 32))
 
 
-def test_a_moved_checkout_is_told_with_its_cure(tracking: Tracking, tmp_path: Path) -> None:
-    tracking.experiment("features")
+def test_a_moved_checkout_is_told_with_its_cure_whatever_is_asked_of_it(tracking: Tracking, tmp_path: Path) -> None:
     shutil.copytree(tracking.state.root, tmp_path / "moved")
-    with pytest.raises(ReceiptError, match="delete the folder `mlflow` and rerun"):
-        Tracking(State.at(tmp_path / "moved")).experiment("features")
+    with pytest.raises(ReceiptError, match="move it back, or delete the folder `mlflow` and rerun"):
+        ModelRegistry(Tracking(State.at(tmp_path / "moved"))).fetch_alias("editor", "champion")
 
 
-def test_two_first_users_at_once_both_succeed(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    users = [context.Process(target=open_database, args=(tmp_path,)) for _ in range(2)]
-    for user in users:
-        user.start()
-    for user in users:
-        user.join()
-    assert [user.exitcode for user in users] == [0, 0]
+def test_an_experiment_that_somebody_else_keeps_elsewhere_is_no_move(tmp_path: Path, tracking: Tracking) -> None:
+    tracking.client.create_experiment("theirs", artifact_location=tmp_path.as_uri())
+    assert Tracking(tracking.state).experiment("features") == tracking.experiment("features")
+
+
+def test_two_first_users_at_once_both_succeed_and_share_the_experiment(
+    first_users: tuple[Tracking, int | None],
+) -> None:
+    tracking, exitcode = first_users
+    assert exitcode == 0
+    names = [experiment.name for experiment in tracking.client.search_experiments()]
+    assert names.count("features") == 1

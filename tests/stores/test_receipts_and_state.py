@@ -1,11 +1,25 @@
 """Receipts, witnesses and the lock of a state root."""
 
+import json
 import multiprocessing
+import os
+import signal
+from contextlib import AbstractContextManager
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
-from stores.receipts import ModelReceipt, Receipt, ReceiptError, TableReceipt, load_receipt, save_receipt, witness_path
+from stores.receipts import (
+    ModelReceipt,
+    Receipt,
+    ReceiptError,
+    TableReceipt,
+    load_receipt,
+    receipt_path,
+    save_receipt,
+    witness_path,
+)
 from stores.state import State, StateBusyError
 
 TABLE = TableReceipt(folder="pairs-one", table="edit_pairs", rows=3, digest="d", columns={"id": "string"})
@@ -16,7 +30,7 @@ def made_table() -> Receipt:
 
 
 def made_model() -> Receipt:
-    return Receipt(stage="one", models={"editor": ModelReceipt(name="editor", digest="m")})
+    return Receipt(stage="one", models={"editor": ModelReceipt(name="editor", digest="m")}, figures={"loss": 0.1})
 
 
 @pytest.mark.parametrize("receipt", [made_table(), made_model()])
@@ -25,6 +39,21 @@ def test_a_receipt_comes_back_and_its_witness_has_equal_bytes(tmp_path: Path, re
     save_receipt(receipt, state)
     assert load_receipt(state, receipt.stage) == receipt
     assert witness_path(state, receipt).read_bytes() == (state.receipts / f"{receipt.stage}.json").read_bytes()
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_equal_content_gives_equal_bytes_whatever_the_order_of_keys(tmp_path: Path) -> None:
+    figures = {"rows": 3, "share": 0.5, "kind": "all", "none": None}
+    one = made_table().model_copy(update={"figures": figures, "parents": {"a": "1", "b": "2"}})
+    other = one.model_copy(update={"figures": dict(reversed(figures.items())), "parents": {"b": "2", "a": "1"}})
+    assert one.text() == other.text()
+    assert json.loads(one.text())["figures"] == figures
+
+
+def test_a_receipt_states_no_time_and_no_version_of_the_store() -> None:
+    told = json.loads(made_table().text())
+    assert told.keys() == {"stage", "tables", "models", "parents", "figures"}
+    assert told["tables"]["edit_pairs"].keys() == {"folder", "table", "rows", "digest", "columns"}
 
 
 def test_tables_have_their_witness_in_the_store_and_models_beside_the_registry(tmp_path: Path) -> None:
@@ -33,38 +62,84 @@ def test_tables_have_their_witness_in_the_store_and_models_beside_the_registry(t
     assert witness_path(state, made_model()) == state.mlflow / "ready" / "one.json"
 
 
-def test_a_missing_or_damaged_receipt_names_its_stage(tmp_path: Path) -> None:
+def test_the_witness_is_written_last(tmp_path: Path) -> None:
     state = State.at(tmp_path)
+    witness_path(state, made_model()).mkdir(parents=True)  # nothing can be written in its place
+    with pytest.raises(OSError):
+        save_receipt(made_model(), state)
+    assert load_receipt(state, "one") == made_model()
+
+
+def test_a_receipt_is_replaced_whole(tmp_path: Path) -> None:
+    state = State.at(tmp_path)
+    for figures in ({"a": "long " * 100}, {"b": 1}):
+        save_receipt(made_model().model_copy(update={"figures": figures}), state)
+    assert load_receipt(state, "one").figures == {"b": 1}
+
+
+def test_a_missing_receipt_names_its_stage(tmp_path: Path) -> None:
     with pytest.raises(ReceiptError, match="run stage 'one' first"):
-        load_receipt(state, "one")
+        load_receipt(State.at(tmp_path), "one")
+
+
+@pytest.mark.parametrize("text", ["{", "", "[]", '{"stage": "one", "surprise": 1}', '{"tables": {}}'])
+def test_a_damaged_receipt_names_its_stage(tmp_path: Path, text: str) -> None:
+    state = State.at(tmp_path)
     state.receipts.mkdir()
-    (state.receipts / "one.json").write_text("{")
+    receipt_path(state, "one").write_text(text)
     with pytest.raises(ReceiptError, match="rerun stage 'one'"):
         load_receipt(state, "one")
 
 
 def test_a_receipt_without_what_is_asked_says_so() -> None:
-    with pytest.raises(ReceiptError, match="has no table 'clips'"):
+    assert made_table().table("edit_pairs") == TABLE
+    assert made_model().model("editor").digest == "m"
+    with pytest.raises(ReceiptError, match="'one' has no table 'clips'"):
         made_model().table("clips")
-    with pytest.raises(ReceiptError, match="has no model 'editor'"):
+    with pytest.raises(ReceiptError, match="'pairs-one' has no model 'editor'"):
         made_table().model("editor")
 
 
-def hold(root: Path, held: "multiprocessing.synchronize.Event", done: "multiprocessing.synchronize.Event") -> None:
+def hold(root: Path, held: Event, done: Event) -> None:
     with State.at(root).writing():
         held.set()
-        done.wait(30)
+        done.wait(60)
 
 
-def test_a_second_writer_is_told_and_comes_in_afterwards(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["released", "killed"])
+def test_a_second_writer_is_told_and_comes_in_once_the_first_has_ended(tmp_path: Path, ending: str) -> None:
     context = multiprocessing.get_context("spawn")
     held, done = context.Event(), context.Event()
     other = context.Process(target=hold, args=(tmp_path, held, done))
     other.start()
-    assert held.wait(30)
-    with pytest.raises(StateBusyError, match="another pipeline is writing"), State.at(tmp_path).writing():
+    assert held.wait(60)
+    with pytest.raises(StateBusyError, match=r"another pipeline is writing under .*--state"), _writing(tmp_path):
         pass
+    if ending == "killed":
+        assert other.pid is not None
+        os.kill(other.pid, signal.SIGKILL)
     done.set()
     other.join()
-    with State.at(tmp_path).writing():
+    with _writing(tmp_path):
         assert (tmp_path / "store").is_dir()
+
+
+def test_the_lock_holds_within_a_process_and_is_released_by_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), _writing(tmp_path):
+        with pytest.raises(StateBusyError), _writing(tmp_path):
+            pass
+        with _writing(tmp_path / "another root"):
+            raise ZeroDivisionError
+    with _writing(tmp_path):
+        pass
+
+
+def test_everything_written_lies_under_the_root(tmp_path: Path) -> None:
+    state = State.at(tmp_path / "a" / ".." / "b")
+    folders = (state.store, state.mlflow, state.receipts, state.metrics, state.outputs, state.checkpoints)
+    assert {folder.parent for folder in folders} == {tmp_path / "b"}
+    assert len(set(folders)) == len(folders)
+
+
+def _writing(root: Path) -> AbstractContextManager[None]:
+    return State.at(root).writing()

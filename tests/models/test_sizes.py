@@ -1,0 +1,82 @@
+"""The paper's presets have the paper's sizes; the models are built on the meta device, without memory."""
+
+from functools import cache
+
+import pytest
+import torch
+import yaml
+
+from flows.params import Params
+from flows.presets import PRESETS, resolve
+from models.backbones.moviegen import MovieGenTransformer
+from models.build import NetworkConfig, build_base
+from models.editor import EditModel
+from models.shapes import LatentShape
+
+TEXT_WIDTHS = (4096, 1472, 1280)  # UL2, ByT5, MetaCLIP (section 3.1.4)
+
+
+@cache
+def params(preset: str) -> Params:
+    """An overlay over the project's own params.yaml, as `make preset` writes it."""
+    base = (PRESETS.parent / "params.yaml").read_text()
+    text = resolve(base, (PRESETS / f"{preset}.yaml").read_text())
+    return Params.checked(yaml.safe_load(text), preset)
+
+
+def built(preset: str) -> MovieGenTransformer:
+    models = params(preset).models
+    config = NetworkConfig(
+        backbone=models.backbone,
+        latent_channels=models.autoencoder.latent_channels,
+        text=models.text,
+        text_revision="paper",
+        text_widths=TEXT_WIDTHS,
+    )
+    with torch.device("meta"):
+        return build_base(config)
+
+
+def parameters(network: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(("preset", "low", "high"), [("paper-30b", 28.9e9, 29.5e9), ("paper-5b", 4.8e9, 5.1e9)])
+def test_a_paper_preset_has_as_many_parameters_as_the_paper_counts(preset: str, low: float, high: float) -> None:
+    count = parameters(built(preset))
+    assert low <= count <= high, f"{preset}: {count / 1e9:.3f}B parameters, expected {low / 1e9} to {high / 1e9}B"
+
+
+def test_the_blocks_of_the_30b_model_are_the_sum_of_their_matrices() -> None:
+    blocks = built("paper-30b").blocks
+    width, hidden = 6144, 16384
+    matrices = 48 * (4 * width**2 + 4 * width**2 + 3 * width * hidden)
+    assert matrices == pytest.approx(28.99e9, rel=1e-3)
+    assert parameters(blocks) == matrices + 48 * 8 * width  # six modulation vectors and two norms a block
+
+
+def test_the_editing_parts_of_the_30b_model_are_few() -> None:
+    network = built("paper-30b")
+    before = parameters(network)
+    with torch.device("meta"):
+        editor = EditModel(network, params("paper-30b").models.editing)
+    added = parameters(editor) - before
+    assert 0 < added < 0.002 * before, f"{added / 1e6:.1f}M parameters more"
+    assert editor.skip is None
+
+
+@pytest.mark.parametrize("preset", ["paper-30b", "paper-5b"])
+def test_the_position_tables_hold_the_grid_of_the_preset(preset: str) -> None:
+    models, geometry = params(preset).models, params(preset).features.geometry
+    shape = models.autoencoder.latent_shape(geometry.clip_frames, geometry.resolution, geometry.resolution)
+    backbone = models.backbone
+    assert shape.frames <= backbone.max_latent_frames
+    assert shape.height // backbone.patch <= backbone.max_rows
+    assert shape.width // backbone.patch <= backbone.max_columns
+
+
+def test_the_papers_clip_is_73728_tokens() -> None:
+    models = params("paper-30b").models
+    shape = models.autoencoder.latent_shape(256, 768, 768)
+    assert shape == LatentShape(16, 32, 96, 96)
+    assert shape.tokens(models.backbone.patch) == 73_728

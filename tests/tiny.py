@@ -1,0 +1,92 @@
+"""Factories that the tests share: tiny networks of the real classes with something to say, conditions, table rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from models.autoencoder import Autoencoder, AutoencoderConfig
+from models.backbones.moviegen import MovieGenConfig, MovieGenTransformer
+from models.conditioning import Condition, NullCondition
+from models.editor import EditingConfig, EditModel
+from models.tasks import Task
+from models.text import TextContext, pad_texts
+from stores.schema import content_id
+
+CHANNELS, TEXT_WIDTH = 4, 12
+BACKBONE = MovieGenConfig(
+    name="moviegen", layers=2, width=32, hidden=64, heads=2, patch=2, max_latent_frames=8, max_rows=4, max_columns=4
+)
+
+
+def latents(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Unit normal numbers, the same for the same seed; two samples of two latent frames if no shape is given."""
+    return torch.randn(shape or (2, CHANNELS, 2, 8, 8), generator=torch.Generator().manual_seed(seed))
+
+
+def texts(*lengths: int) -> TextContext:
+    """One row of token states a length."""
+    return pad_texts([(latents(length, TEXT_WIDTH, seed=i),) for i, length in enumerate(lengths)])
+
+
+def condition(lengths: Sequence[int] = (5, 3), frames: int = 2, task: Task = Task.ADD) -> Condition:
+    """A source, an instruction and a task, for as many samples as there are lengths of text."""
+    count = len(lengths)
+    source = latents(count, CHANNELS, frames, 8, 8, seed=7)
+    return Condition(source, texts(*lengths), torch.full((count,), int(task)), torch.zeros(count, dtype=torch.long))
+
+
+def null(length: int = 2, frames: int = 2) -> NullCondition:
+    return NullCondition(texts(length), latents(1, CHANNELS, frames, 8, 8, seed=9))
+
+
+def base(seed: int = 0) -> MovieGenTransformer:
+    """A base as if trained: its zero-initialised layers are filled, so that it predicts something."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = MovieGenTransformer(BACKBONE, CHANNELS, (TEXT_WIDTH,))
+        for parameter in network.parameters():
+            if not parameter.any():
+                torch.nn.init.normal_(parameter, std=0.05)
+    return network.eval()
+
+
+def fresh_editor(copy_skip: bool = True) -> EditModel:
+    """An editor just widened from `base()`."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return EditModel(base(), EditingConfig(task_width=8, copy_skip=copy_skip)).eval()
+
+
+def trained_editor() -> EditModel:
+    """An editor as if trained: source, task and gates all have a say."""
+    editor = fresh_editor()
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(2)
+        for parameter in editor.parameters():
+            if not parameter.any():
+                torch.nn.init.normal_(parameter, std=0.1)
+    return editor
+
+
+def autoencoder(
+    linear_path: bool = False, halvings: int = 1, channels: tuple[int, ...] = (8, 16), pixel_patch: int = 2
+) -> Autoencoder:
+    config = AutoencoderConfig(
+        latent_channels=CHANNELS,
+        channels=channels,
+        blocks=1,
+        groups=4,
+        pixel_patch=pixel_patch,
+        temporal_halvings=halvings,
+        linear_path=linear_path,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Autoencoder(config).eval()
+
+
+def clip_rows(count: int, start: int = 0) -> list[dict[str, Any]]:
+    """Rows of the table `clips`, each recognisable by its number."""
+    numbers = range(start, start + count)
+    return [{"id": content_id(i), "caption": f"clip {i}", "media": i.to_bytes(4, "big")} for i in numbers]
