@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from models.autoencoder import Autoencoder
+from models.build import AnyAutoencoder
 from models.pixels import to_video
 from models.precision import Precision, autocast
 from models.text import TextEncoder, TrimmedText
@@ -16,7 +16,7 @@ class PairEncoder:
 
     def __init__(
         self,
-        autoencoder: Autoencoder,
+        autoencoder: AnyAutoencoder,
         autoencoder_digest: str,
         text: TextEncoder,
         precision: Precision,

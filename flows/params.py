@@ -62,7 +62,7 @@ class Params(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            faults = [f"  {'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()]
+            faults = [f"  {_fault(e, values)}" for e in error.errors()]
             raise ParamsError("\n".join([f"{origin}: {len(faults)} fault(s)", *faults])) from error
 
 
@@ -87,6 +87,20 @@ def overridden(values: Mapping[str, Any], override: str) -> dict[str, Any]:
         raise ParamsError(f"override {override!r}: no key {last!r}; known here: {', '.join(map(str, place))}")
     place[last] = _parsed(text, f"override {override!r}")
     return result
+
+
+def _fault(error: Mapping[str, Any], values: Any) -> str:
+    """Path and message of a fault. A union's choice stands in pydantic's path, but is no key of the file."""
+    location, place, path = error["loc"], values, []
+    for i, part in enumerate(location):
+        missing = i + 1 == len(location) and error["type"] == "missing"
+        if isinstance(place, Mapping) and part not in place and not missing:
+            continue
+        path.append(str(part))
+        place = place[part] if isinstance(place, Mapping | list) and not missing else None
+    if error["type"] == "union_tag_not_found":
+        return f"{'.'.join([*path, 'name'])}: Field required"
+    return f"{'.'.join(path)}: {error['msg']}"
 
 
 def _parsed(text: str, origin: str) -> Any:

@@ -21,6 +21,8 @@ def names() -> list[str]:
 def resolve(base: str, overlay: str) -> str:
     """The base's text with the overlay's keys changed; comments and order of the base stay.
 
+    A block that gets another `name` is another thing: it takes the overlay's keys and loses its own.
+
     Raises:
         ParamsError: the overlay names an unknown key, or the result is not valid.
     """
@@ -66,6 +68,11 @@ def _put(values: Any, changes: Any, path: str) -> None:
         if key not in values:
             raise ParamsError(f"the overlay's key {path}{key} does not exist in params.yaml")
         if isinstance(value, dict) and isinstance(values[key], dict):
+            if "name" in value and value["name"] != values[key].get("name"):
+                for gone in list(values[key]):
+                    del values[key][gone]
+                values[key].update(value)
+                continue
             _put(values[key], value, f"{path}{key}.")
         else:
             values[key] = value

@@ -12,8 +12,15 @@ import torch
 from torch import Tensor
 
 from inference.params import EditError, EditSettings, InferenceParams, checked_instruction
-from models.autoencoder import Autoencoder
-from models.build import AUTOENCODER, EDITOR, LoadedEditor, build_text_encoder, load_autoencoder, load_editor
+from models.build import (
+    AUTOENCODER,
+    EDITOR,
+    AnyAutoencoder,
+    LoadedEditor,
+    build_text_encoder,
+    load_autoencoder,
+    load_editor,
+)
 from models.conditioning import Condition, NullCondition
 from models.guidance import GuidanceScales, guided
 from models.pixels import Frames, to_frames, to_video
@@ -60,7 +67,7 @@ class Editor:
     def __init__(
         self,
         loaded: LoadedEditor,
-        autoencoder: Autoencoder,
+        autoencoder: AnyAutoencoder,
         text_encoder: TextEncoder,
         params: InferenceParams,
         device: torch.device | str = "cpu",
@@ -208,7 +215,7 @@ def _noise(shape: tuple[int, ...], seed: int) -> Tensor:
 
 
 def _check_fit(
-    loaded: LoadedEditor, autoencoder: Autoencoder, text_encoder: TextEncoder, params: InferenceParams
+    loaded: LoadedEditor, autoencoder: AnyAutoencoder, text_encoder: TextEncoder, params: InferenceParams
 ) -> None:
     config = loaded.config
     if config.text_revision != text_encoder.revision:
@@ -227,7 +234,7 @@ def _check_fit(
         )
 
 
-def _window_shape(autoencoder: Autoencoder, params: InferenceParams) -> LatentShape:
+def _window_shape(autoencoder: AnyAutoencoder, params: InferenceParams) -> LatentShape:
     try:
         return autoencoder.config.latent_shape(params.window_frames, params.resolution, params.resolution)
     except ValueError as error:

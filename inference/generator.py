@@ -11,9 +11,16 @@ from torch import Tensor
 
 from inference.params import InferenceParams, checked_instruction
 from inference.served import Serve, served_params
-from models.autoencoder import Autoencoder
 from models.backbones.protocol import TextToVideo
-from models.build import AUTOENCODER, BASE, NetworkConfig, build_base, build_text_encoder, load_autoencoder
+from models.build import (
+    AUTOENCODER,
+    BASE,
+    AnyAutoencoder,
+    NetworkConfig,
+    build_base,
+    build_text_encoder,
+    load_autoencoder,
+)
 from models.conditioning import Condition, NullCondition
 from models.guidance import GuidanceScales, guided
 from models.pixels import Frames, to_frames
@@ -30,7 +37,7 @@ SERVED_RATE = Fraction(8)  # frames a second, as the clips it is trained on
 class Generator:
     """A text-to-video base with its autoencoder and text encoder."""
 
-    def __init__(self, bundle: Bundle, autoencoder: Autoencoder, params: InferenceParams) -> None:
+    def __init__(self, bundle: Bundle, autoencoder: AnyAutoencoder, params: InferenceParams) -> None:
         config = NetworkConfig.model_validate(dict(bundle.config))
         base = build_base(config)
         load_into(base, bundle.tensors, "base weights")

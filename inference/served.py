@@ -17,8 +17,7 @@ from inference.edit import edit_file
 from inference.editor import Editor
 from inference.params import EditError, InferenceParams, Overrides, edit_settings, plain_message
 from inference.windows import edit_stream
-from models.autoencoder import Autoencoder
-from models.build import AUTOENCODER, load_autoencoder
+from models.build import AUTOENCODER, AnyAutoencoder, load_autoencoder
 from models.pixels import Frames, to_frames, to_video
 from models.weights import load_bundle
 from stores.clip_files import probe, stream_frames
@@ -83,7 +82,7 @@ def _edited(editor: Editor, number: int, source: bytes, instruction: str, overri
         return output.read_bytes()
 
 
-def _reconstructed(autoencoder: Autoencoder, source: bytes, params: InferenceParams) -> bytes:
+def _reconstructed(autoencoder: AnyAutoencoder, source: bytes, params: InferenceParams) -> bytes:
     device, limits = next(autoencoder.parameters()).device, params.limits.media()
 
     @torch.inference_mode()

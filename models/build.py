@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
 from torch import Tensor
 
 from models.autoencoder import Autoencoder, AutoencoderConfig
+from models.autoencoder_wan import WanAutoencoder, WanAutoencoderConfig
 from models.backbones.moviegen import MovieGenConfig, MovieGenTransformer
+from models.backbones.wan import WanBackbone, WanConfig
 from models.editor import EditingConfig, EditModel
 from models.task_predictor import TaskPredictor
 from models.text import TextEncoder
@@ -17,6 +19,21 @@ from models.text_encoder import MiniLmEncoder
 from models.weights import Bundle, load_into
 
 AUTOENCODER, BASE, EDITOR = "autoencoder", "base", "editor"
+
+
+def _autoencoder_name(config: Any) -> str:
+    # The config of the temporal autoencoder has no name: its weights are older than the choice.
+    name = config.get("name", "tae") if isinstance(config, Mapping) else getattr(config, "name", "tae")
+    return str(name)
+
+
+AnyBackbone = MovieGenTransformer | WanBackbone
+AnyBackboneConfig = Annotated[MovieGenConfig | WanConfig, Field(discriminator="name")]
+AnyAutoencoder = Autoencoder | WanAutoencoder
+AnyAutoencoderConfig = Annotated[
+    Annotated[AutoencoderConfig, Tag("tae")] | Annotated[WanAutoencoderConfig, Tag("wan")],
+    Discriminator(_autoencoder_name),
+]
 
 
 class TextConfig(BaseModel):
@@ -31,7 +48,7 @@ class NetworkConfig(BaseModel):
     """Everything a velocity network is built from; travels with its weights. `editing` is None for a base."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    backbone: MovieGenConfig
+    backbone: AnyBackboneConfig
     latent_channels: int
     text: TextConfig
     text_revision: str
@@ -43,8 +60,8 @@ class ModelParams(BaseModel):
     """The block `models` of params.yaml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    autoencoder: AutoencoderConfig
-    backbone: MovieGenConfig
+    autoencoder: AnyAutoencoderConfig
+    backbone: AnyBackboneConfig
     editing: EditingConfig
     text: TextConfig
 
@@ -70,8 +87,15 @@ def build_text_encoder(config: TextConfig) -> TextEncoder:
     raise ValueError(f"unknown text encoder {config.encoder!r}; known: minilm")
 
 
-def build_base(config: NetworkConfig) -> MovieGenTransformer:
-    """A text-to-video backbone with fresh weights."""
+def build_base(config: NetworkConfig) -> AnyBackbone:
+    """A text-to-video backbone with fresh weights.
+
+    Raises:
+        ValueError: the backbone cannot read text of these widths.
+        ModuleNotFoundError: the backbone is of a library that is not installed.
+    """
+    if isinstance(config.backbone, WanConfig):
+        return WanBackbone(config.backbone, config.latent_channels, config.text_widths)
     return MovieGenTransformer(config.backbone, config.latent_channels, config.text_widths)
 
 
@@ -94,9 +118,20 @@ def editor_from_base(bundle: Bundle, editing: EditingConfig) -> tuple[EditModel,
     return EditModel(base, editing), config.model_copy(update={"editing": editing})
 
 
-def load_autoencoder(bundle: Bundle) -> Autoencoder:
+def build_autoencoder(config: AutoencoderConfig | WanAutoencoderConfig) -> AnyAutoencoder:
+    """An autoencoder with fresh weights.
+
+    Raises:
+        ModuleNotFoundError: the autoencoder is of a library that is not installed.
+    """
+    return WanAutoencoder(config) if isinstance(config, WanAutoencoderConfig) else Autoencoder(config)
+
+
+def load_autoencoder(bundle: Bundle) -> AnyAutoencoder:
     """The autoencoder of a bundle, frozen, ready to encode and decode."""
-    autoencoder = Autoencoder(AutoencoderConfig.model_validate(dict(bundle.config)))
+    config: AutoencoderConfig | WanAutoencoderConfig
+    config = TypeAdapter(AnyAutoencoderConfig).validate_python(dict(bundle.config))
+    autoencoder = build_autoencoder(config)
     load_into(autoencoder, bundle.tensors, "autoencoder weights")
     return autoencoder.eval().requires_grad_(False)
 
@@ -134,7 +169,9 @@ def base_bundle(weights: Mapping[str, Tensor], config: NetworkConfig, lineage: M
     return Bundle(BASE, _fp16(weights), config.model_dump(mode="json"), lineage)
 
 
-def autoencoder_bundle(weights: Mapping[str, Tensor], config: AutoencoderConfig, lineage: Mapping[str, Any]) -> Bundle:
+def autoencoder_bundle(
+    weights: Mapping[str, Tensor], config: AutoencoderConfig | WanAutoencoderConfig, lineage: Mapping[str, Any]
+) -> Bundle:
     """Pack an autoencoder's weights."""
     return Bundle(AUTOENCODER, _fp16(weights), config.model_dump(mode="json"), lineage)
 

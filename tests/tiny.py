@@ -6,7 +6,10 @@ from typing import Any
 import torch
 
 from models.autoencoder import Autoencoder, AutoencoderConfig
-from models.backbones.moviegen import MovieGenConfig, MovieGenTransformer
+from models.autoencoder_wan import WanAutoencoder, WanAutoencoderConfig
+from models.backbones.moviegen import MovieGenConfig
+from models.backbones.wan import WanConfig
+from models.build import AnyBackbone, NetworkConfig, TextConfig, build_base
 from models.conditioning import Condition, NullCondition
 from models.editor import EditingConfig, EditModel
 from models.tasks import Task
@@ -17,6 +20,16 @@ CHANNELS, TEXT_WIDTH = 4, 12
 BACKBONE = MovieGenConfig(
     name="moviegen", layers=2, width=32, hidden=64, heads=2, patch=2, max_latent_frames=8, max_rows=4, max_columns=4
 )
+WAN = WanConfig(
+    name="wan", num_attention_heads=2, attention_head_dim=12, num_layers=2, ffn_dim=32, text_dim=TEXT_WIDTH,
+    freq_dim=16, cross_attn_norm=True, eps=1e-6, rope_max_seq_len=16, patch=2, text_len=16, max_latent_frames=8,
+)  # fmt: skip
+WAN_AUTOENCODER = WanAutoencoderConfig(
+    name="wan", latent_channels=CHANNELS, base_dim=4, decoder_base_dim=4, dim_mult=(1, 2, 2), num_res_blocks=1,
+    temporal_downsample=(True, True), is_residual=False, patch_size=1,
+)  # fmt: skip
+BACKBONES = {"moviegen": BACKBONE, "wan": WAN}
+PATCH_EMBED = {"moviegen": "patch_embed", "wan": "transformer.patch_embedding"}
 
 
 def latents(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -40,33 +53,50 @@ def null(length: int = 2, frames: int = 2) -> NullCondition:
     return NullCondition(texts(length), latents(1, CHANNELS, frames, 8, 8, seed=9))
 
 
-def base(seed: int = 0) -> MovieGenTransformer:
+def network(name: str = "moviegen") -> NetworkConfig:
+    """What a tiny base of this name is built from."""
+    text = TextConfig(encoder="minilm", max_tokens=8)
+    return NetworkConfig(
+        backbone=BACKBONES[name], latent_channels=CHANNELS, text=text, text_revision="r", text_widths=(TEXT_WIDTH,)
+    )
+
+
+def base(name: str = "moviegen", seed: int = 0) -> AnyBackbone:
     """A base as if trained: its zero-initialised layers are filled, so that it predicts something."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = MovieGenTransformer(BACKBONE, CHANNELS, (TEXT_WIDTH,))
-        for parameter in network.parameters():
+        made = build_base(network(name))
+        for parameter in made.parameters():
             if not parameter.any():
                 torch.nn.init.normal_(parameter, std=0.05)
-    return network.eval()
+    return made.eval()
 
 
-def fresh_editor(copy_skip: bool = True) -> EditModel:
+def fresh_editor(copy_skip: bool = True, name: str = "moviegen") -> EditModel:
     """An editor just widened from `base()`."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return EditModel(base(), EditingConfig(task_width=8, copy_skip=copy_skip)).eval()
+        return EditModel(base(name), EditingConfig(task_width=8, copy_skip=copy_skip)).eval()
 
 
-def trained_editor() -> EditModel:
+def trained_editor(name: str = "moviegen") -> EditModel:
     """An editor as if trained: source, task and gates all have a say."""
-    editor = fresh_editor()
+    editor = fresh_editor(name=name)
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(2)
         for parameter in editor.parameters():
             if not parameter.any():
                 torch.nn.init.normal_(parameter, std=0.1)
     return editor
+
+
+def wan_autoencoder(**changes: Any) -> WanAutoencoder:
+    """A random one, with statistics that are not those of unit normal latents."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = WanAutoencoder(WAN_AUTOENCODER.model_copy(update=changes))
+    made.set_normalisation(torch.linspace(-1, 1, CHANNELS), torch.linspace(0.5, 2, CHANNELS))
+    return made.eval().requires_grad_(False)
 
 
 def autoencoder(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from models.autoencoder import Autoencoder
+from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.build import AUTOENCODER, autoencoder_bundle
 from models.metrics import psnr
 from models.pixels import to_frames, to_video
@@ -31,7 +31,16 @@ COMPONENT_BLOCKS = 8000
 
 
 def fit_autoencoder(spec: TrainingSpec, state: State) -> Receipt | None:
-    """Train, measure on held-out scenes, register; None on ranks other than the first."""
+    """Train, measure on held-out scenes, register; None on ranks other than the first.
+
+    Raises:
+        ValueError: the configured autoencoder is one that is not trained here.
+    """
+    if not isinstance(spec.models.autoencoder, AutoencoderConfig):
+        raise ValueError(
+            f"the autoencoder {spec.models.autoencoder.name!r} is not trained here; its weights are brought by "
+            "`python -m flows.import_wan`"
+        )
     params = spec.training.autoencoder
     clips = FeatureStore(state.store, "clips").open(spec.inputs["clips"].table("clips"))
     limits = MediaLimits(**spec.media.model_dump())
@@ -124,9 +133,9 @@ def measure(autoencoder: Autoencoder, media: Media, crop: int) -> dict[str, floa
 
 def _register(spec: TrainingSpec, run: TrackedRun, autoencoder: Autoencoder, figures: dict[str, float]) -> Receipt:
     lineage = {"clips": spec.inputs["clips"].table("clips").digest, "run": spec.key(), "figures": figures}
-    bundle = autoencoder_bundle(autoencoder.state_dict(), spec.models.autoencoder, lineage)
+    bundle = autoencoder_bundle(autoencoder.state_dict(), autoencoder.config, lineage)
     digest = bundle.digest()
-    card = f"Temporal autoencoder. Held-out PSNR: {figures}. Config: {spec.models.autoencoder.model_dump_json()}"
+    card = f"Temporal autoencoder. Held-out PSNR: {figures}. Config: {autoencoder.config.model_dump_json()}"
     with TemporaryDirectory() as folder:
         path = Path(folder) / "autoencoder.safetensors"
         save_bundle(bundle, path)

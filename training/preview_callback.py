@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from models.autoencoder import Autoencoder
+from models.build import AnyAutoencoder
 from models.conditioning import Condition
 from models.pixels import to_frames
 from models.precision import autocast
@@ -23,7 +23,7 @@ class PreviewCallback(Callback):
     """Logs source | edit | truth of fixed validation rows, without guidance, from fixed noise."""
 
     def __init__(
-        self, run: TrackedRun, table: PairTable, autoencoder: Autoencoder, stage: StageParams, every: int
+        self, run: TrackedRun, table: PairTable, autoencoder: AnyAutoencoder, stage: StageParams, every: int
     ) -> None:
         self._run, self._autoencoder = run, autoencoder
         self._every, self._steps = every, stage.steps

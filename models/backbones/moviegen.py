@@ -6,9 +6,8 @@ import torch
 from einops import rearrange
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from models.backbones.protocol import TASK_TOKENS, TaskSignal, WidenedPatchEmbed
+from models.backbones.protocol import TASK_TOKENS, TaskSignal, WidenedPatchEmbed, run_block
 from models.layers import NORM_EPS, Block, FactoredPositions, TimeEmbedding
 from models.shapes import BackboneInput, FlowTime, FrameOffsets, Latent
 from models.text import TextContext
@@ -94,18 +93,11 @@ class MovieGenTransformer(nn.Module):
         hidden = rearrange(tokens, "b d l h w -> b (l h w) d")
         for block in self.blocks:
             # The position sum joins the input of every layer, not only of the first (section 3.1.3).
-            hidden = self._run(block, hidden + positions, modulation, context, mask)
+            hidden = run_block(block, self.gradient_checkpointing, hidden + positions, modulation, context, mask)
         shift, scale = (time[:, None] + self.final_table).unsqueeze(2).unbind(1)
         patches = self.to_patch(self.final_norm(hidden) * (1 + scale) + shift)
         p = self.config.patch
         return rearrange(patches, "b (l h w) (c p q) -> b c l (h p) (w q)", l=frames, h=rows, w=columns, p=p, q=p)
-
-    def _run(self, block: nn.Module, *inputs: Tensor) -> Tensor:
-        if self.gradient_checkpointing and self.training:
-            result: Tensor = checkpoint(block, *inputs, use_reentrant=False)
-            return result
-        out: Tensor = block(*inputs)
-        return out
 
     def _context(self, text: TextContext, task: TaskSignal | None) -> tuple[Tensor, Tensor]:
         """Text tokens followed by four task tokens.

@@ -2,10 +2,11 @@
 
 import copy
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from models.conditioning import Condition
 from models.shapes import BackboneInput, FlowTime, FrameOffsets, Latent
@@ -66,6 +67,14 @@ class WidenedPatchEmbed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         noisy, source = x.chunk(2, dim=1)
         return self.video(noisy) + self.source(source)
+
+
+def run_block(block: nn.Module, checkpointed: bool, *inputs: Any) -> Tensor:
+    """A block's output; if checkpointed and in training, without keeping what is inside it for the gradient."""
+    result: Tensor = (
+        checkpoint(block, *inputs, use_reentrant=False) if checkpointed and block.training else block(*inputs)
+    )
+    return result
 
 
 class TextToVideo(nn.Module):

@@ -1,4 +1,4 @@
-"""Laws of backbone and editor: what must hold whatever the weights are."""
+"""Laws of backbones and editors: what must hold whatever the weights are."""
 
 from dataclasses import replace
 
@@ -12,10 +12,32 @@ from models.editor import EditingConfig, EditModel
 from models.precision import Precision, autocast
 from models.tasks import Task
 from models.text import TextContext, TextPart, pad_texts
-from tests.tiny import BACKBONE, CHANNELS, TEXT_WIDTH, base, condition, fresh_editor, latents, texts, trained_editor
+from tests.tiny import (
+    BACKBONE,
+    BACKBONES,
+    CHANNELS,
+    PATCH_EMBED,
+    TEXT_WIDTH,
+    base,
+    condition,
+    fresh_editor,
+    latents,
+    texts,
+    trained_editor,
+)
 
 T = torch.tensor([0.2, 0.9])
-NEW_PARTS = ("backbone.patch_embed.source.weight", "task.to_tokens.weight", "task.to_time.weight", "skip.gates")
+
+
+@pytest.fixture(params=list(BACKBONES))
+def name(request: pytest.FixtureRequest) -> str:
+    """Every backbone: the laws are the same for all."""
+    return str(request.param)
+
+
+def new_parts(name: str) -> tuple[str, ...]:
+    """What an editor has and its base has not, but for the task table."""
+    return f"backbone.{PATCH_EMBED[name]}.source.weight", "task.to_tokens.weight", "task.to_time.weight", "skip.gates"
 
 
 def gradients(editor: EditModel) -> dict[str, torch.Tensor]:
@@ -30,9 +52,9 @@ def gradients(editor: EditModel) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("copy_skip", [True, False])
 @pytest.mark.parametrize("task", list(Task))
 def test_a_freshly_widened_editor_equals_its_base_to_the_last_bit(
-    task: Task, copy_skip: bool, precision: Precision
+    name: str, task: Task, copy_skip: bool, precision: Precision
 ) -> None:
-    network, told, x = base(), condition(task=task), latents()
+    network, told, x = base(name), condition(task=task), latents()
     with autocast("cpu", precision):
         before = network(x, T, told.text, told.offsets)
         editor = EditModel(network, EditingConfig(task_width=8, copy_skip=copy_skip)).eval()
@@ -41,41 +63,41 @@ def test_a_freshly_widened_editor_equals_its_base_to_the_last_bit(
             assert torch.equal(editor(x, T, replace(told, source=source)), before)
 
 
-def test_every_new_part_of_a_fresh_editor_receives_gradient() -> None:
-    found = gradients(fresh_editor())
-    assert all(found[name].abs().sum() > 0 for name in NEW_PARTS)
+def test_every_new_part_of_a_fresh_editor_receives_gradient(name: str) -> None:
+    found = gradients(fresh_editor(name=name))
+    assert all(found[part].abs().sum() > 0 for part in new_parts(name))
 
 
-def test_after_one_step_the_task_table_learns_too_and_every_part_has_moved() -> None:
-    editor = fresh_editor()
+def test_after_one_step_the_task_table_learns_too_and_every_part_has_moved(name: str) -> None:
+    editor, parts = fresh_editor(name=name), new_parts(name)
     optimizer = torch.optim.AdamW(editor.parameters(), lr=1e-2)
     assert gradients(editor)["task.table.weight"].abs().sum() == 0
     optimizer.step()
-    assert all(editor.get_parameter(name).any() for name in NEW_PARTS)
+    assert all(editor.get_parameter(part).any() for part in parts)
+    assert all(parameter.isfinite().all() for parameter in editor.parameters())
     found = gradients(editor)
-    assert all(found[name].abs().sum() > 0 for name in (*NEW_PARTS, "task.table.weight"))
+    assert all(found[part].abs().sum() > 0 for part in (*parts, "task.table.weight"))
     rows = found["task.table.weight"].abs().sum(dim=1)
     assert rows.nonzero().flatten().tolist() == [Task.ADD]
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("changed", ["source", "task", "text", "offsets"])
-def test_every_part_of_the_condition_has_a_say_in_a_trained_editor(changed: str) -> None:
-    editor, told, x = trained_editor(), condition(), latents()
+@pytest.mark.parametrize("changed", ["source", "task", "text"])
+def test_every_part_of_the_condition_has_a_say_in_a_trained_editor(name: str, changed: str) -> None:
+    editor, told, x = trained_editor(name), condition(), latents()
     other = {
         "source": told.source + 1,
         "task": torch.full_like(told.task, int(Task.REMOVE)),
         "text": texts(4, 6),
-        "offsets": told.offsets + 2,
     }
     assert not torch.allclose(editor(x, T, told), editor(x, T, replace(told, **{changed: other[changed]})), atol=1e-4)
 
 
 @torch.no_grad()
-def test_the_source_reaches_the_patch_embedding_unchanged_at_every_time() -> None:
-    editor, told, seen = trained_editor(), condition(), []
-    assert isinstance(editor.backbone.patch_embed, torch.nn.Module)
-    editor.backbone.patch_embed.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+def test_the_source_reaches_the_patch_embedding_unchanged_at_every_time(name: str) -> None:
+    editor, told, seen = trained_editor(name), condition(), []
+    embed = editor.get_submodule(f"backbone.{PATCH_EMBED[name]}")
+    embed.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     x = latents()
     for t in (0.0, 0.5, 1.0):
         editor(x, torch.full((2,), t), told)
@@ -84,8 +106,8 @@ def test_the_source_reaches_the_patch_embedding_unchanged_at_every_time() -> Non
 
 
 @torch.no_grad()
-def test_a_base_called_like_an_editor_looks_at_text_alone() -> None:
-    network, told, x = base(), condition(), latents()
+def test_a_base_called_like_an_editor_looks_at_text_alone(name: str) -> None:
+    network, told, x = base(name), condition(), latents()
     other = replace(told, source=told.source + 1, task=told.task + 1)
     assert torch.equal(TextToVideo(network)(x, T, told), TextToVideo(network)(x, T, other))
     assert isinstance(network, Backbone)
@@ -98,8 +120,8 @@ def test_fresh_output_layers_predict_nothing() -> None:
     assert not network(latents(), T, told.text, told.offsets).any()
 
 
-def test_a_backbone_is_widened_only_once() -> None:
-    network = base()
+def test_a_backbone_is_widened_only_once(name: str) -> None:
+    network = base(name)
     network.widen()
     with pytest.raises(ValueError, match="already widened"):
         network.widen()
@@ -107,8 +129,8 @@ def test_a_backbone_is_widened_only_once() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("value", [0.0, 1e3])
-def test_padding_of_text_changes_nothing_whatever_it_holds(value: float) -> None:
-    editor, told, x = trained_editor(), condition(), latents()
+def test_padding_of_text_changes_nothing_whatever_it_holds(name: str, value: float) -> None:
+    editor, told, x = trained_editor(name), condition(), latents()
     part = told.text.parts[0]
     states = torch.nn.functional.pad(part.states, (0, 0, 0, 3), value=value)
     padded = TextContext((TextPart(states, torch.nn.functional.pad(part.mask, (0, 3))),))
@@ -117,10 +139,20 @@ def test_padding_of_text_changes_nothing_whatever_it_holds(value: float) -> None
 
 @torch.no_grad()
 @pytest.mark.parametrize("row", [0, 1])
-def test_a_sample_does_not_depend_on_its_batch(row: int) -> None:
-    editor, x, told, one = trained_editor(), latents(), condition((2, 6)), slice(row, row + 1)
+def test_a_sample_does_not_depend_on_its_batch(name: str, row: int) -> None:
+    editor, x, told, one = trained_editor(name), latents(), condition((2, 6)), slice(row, row + 1)
     alone = Condition(told.source[one], pad_texts([told.text.trimmed(row)]), told.task[one], told.offsets[one])
     assert torch.allclose(editor(x, T, told)[one], editor(x[one], T[one], alone), atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("frames", [1, 5])
+def test_a_velocity_has_the_shape_of_the_latents_from_one_frame_on(name: str, frames: int) -> None:
+    x = latents(2, CHANNELS, frames, 8, 6)
+    told = replace(condition(), source=latents(2, CHANNELS, frames, 8, 6, seed=7))
+    velocity = trained_editor(name)(x, T, told)
+    assert velocity.shape == x.shape
+    assert velocity.isfinite().all()
 
 
 @torch.no_grad()
@@ -153,11 +185,10 @@ def test_heads_must_divide_the_width() -> None:
         type(BACKBONE).model_validate(values)
 
 
-def test_gradient_checkpointing_changes_neither_loss_nor_gradient() -> None:
+def test_gradient_checkpointing_changes_neither_loss_nor_gradient(name: str) -> None:
     results = []
     for checkpointing in (False, True):
-        editor = trained_editor().train()
-        assert isinstance(editor.backbone, MovieGenTransformer)
+        editor = trained_editor(name).train()
         editor.backbone.gradient_checkpointing = checkpointing
         loss = editor(latents(), T, condition()).square().sum()
         loss.backward()
