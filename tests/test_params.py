@@ -96,6 +96,25 @@ def test_a_value_out_of_bounds_is_refused_with_its_path(path: str, value: object
         Params.checked(changed(path, value), "test")
 
 
+@pytest.mark.parametrize(
+    "override, faults",
+    [
+        (
+            "models.backbone={name: wan, surprise: 1}",
+            ("models.backbone.surprise: Extra", "models.backbone.patch: Field"),
+        ),
+        ("models.autoencoder={name: wan}", ("models.autoencoder.patch_size: Field required",)),
+        ("models.backbone.name=ltx", ("models.backbone: Input tag 'ltx' found", "'moviegen', 'wan'")),
+        ("models.autoencoder={name: ltx}", ("models.autoencoder: Input tag 'ltx' found", "'tae', 'wan'")),
+        ("models.backbone.heads=3", ("models.backbone: Value error, width 256 is not a multiple of heads 3",)),
+    ],
+)
+def test_a_model_of_another_name_is_checked_as_such(override: str, faults: tuple[str, ...]) -> None:
+    with pytest.raises(ParamsError) as told:
+        Params.read(PARAMS, (override,))
+    assert all(fault in str(told.value) for fault in faults), told.value
+
+
 def test_every_fault_is_told_at_once() -> None:
     with pytest.raises(ParamsError, match="2 fault") as told:
         Params.read(PARAMS, ("evaluation.resamples=-1", "features.geometry.resolution=none"))

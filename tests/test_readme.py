@@ -88,7 +88,9 @@ def test_every_column_of_a_manifest_is_told_and_no_other() -> None:
 
 
 def test_every_preset_is_told_and_no_other() -> None:
-    assert set(re.findall(r"^\| `([a-z0-9-]+)` \| ", README.split("| preset |")[1], flags=re.MULTILINE)) == set(names())
+    assert set(re.findall(r"^\| `([a-z0-9.-]+)` \| ", README.split("| preset |")[1], flags=re.MULTILINE)) == set(
+        names()
+    )
 
 
 def test_every_block_of_the_parameters_is_told_and_no_other() -> None:

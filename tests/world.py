@@ -22,13 +22,14 @@ from features.params import FeaturesParams
 from features.plan import plan_pairs, shards
 from features.raw import read_cutouts, read_raw
 from flows.params import Params
-from models.autoencoder import Autoencoder
 from models.build import (
     AUTOENCODER,
     BASE,
+    AnyAutoencoder,
     NetworkConfig,
     autoencoder_bundle,
     base_bundle,
+    build_autoencoder,
     build_base,
     build_text_encoder,
 )
@@ -138,11 +139,11 @@ def colourful(frames: int = 1, side: int = SIDE, seed: int = 0) -> Background:
     return Background(smooth, "a wall of colours", f"clip-{seed}", f"scene-{seed}")
 
 
-def tiny_autoencoder(params: Params, seed: int = 5) -> Autoencoder:
+def tiny_autoencoder(params: Params, seed: int = 5) -> AnyAutoencoder:
     """Random weights, the same for the same seed."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Autoencoder(params.models.autoencoder).eval().requires_grad_(False)
+        return build_autoencoder(params.models.autoencoder).eval().requires_grad_(False)
 
 
 def ingested(state: State, raw: Path, params: Params) -> Receipt:

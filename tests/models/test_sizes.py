@@ -1,4 +1,4 @@
-"""The paper's presets have the paper's sizes; the models are built on the meta device, without memory."""
+"""Presets have the sizes that paper and releases state; models are built on the meta device, without memory."""
 
 from functools import cache
 
@@ -8,12 +8,12 @@ import yaml
 
 from flows.params import Params
 from flows.presets import PRESETS, resolve
-from models.backbones.moviegen import MovieGenTransformer
-from models.build import NetworkConfig, build_base
+from models.build import AnyBackbone, NetworkConfig, build_autoencoder, build_base
 from models.editor import EditModel
 from models.shapes import LatentShape
 
-TEXT_WIDTHS = (4096, 1472, 1280)  # UL2, ByT5, MetaCLIP (section 3.1.4)
+TEXT_WIDTHS = {"moviegen": (4096, 1472, 1280), "wan": (4096,)}  # UL2, ByT5, MetaCLIP (section 3.1.4); UMT5
+WAN = ["wan2.1-1.3b", "wan2.1-14b", "wan2.2-ti2v-5b"]
 
 
 @cache
@@ -24,14 +24,14 @@ def params(preset: str) -> Params:
     return Params.checked(yaml.safe_load(text), preset)
 
 
-def built(preset: str) -> MovieGenTransformer:
+def built(preset: str) -> AnyBackbone:
     models = params(preset).models
     config = NetworkConfig(
         backbone=models.backbone,
         latent_channels=models.autoencoder.latent_channels,
         text=models.text,
         text_revision="paper",
-        text_widths=TEXT_WIDTHS,
+        text_widths=TEXT_WIDTHS[models.backbone.name],
     )
     with torch.device("meta"):
         return build_base(config)
@@ -80,3 +80,22 @@ def test_the_papers_clip_is_73728_tokens() -> None:
     shape = models.autoencoder.latent_shape(256, 768, 768)
     assert shape == LatentShape(16, 32, 96, 96)
     assert shape.tokens(models.backbone.patch) == 73_728
+
+
+@pytest.mark.parametrize(
+    ("preset", "transformer", "autoencoder"),
+    [("wan2.1-1.3b", 1.419e9, 126.9e6), ("wan2.1-14b", 14.289e9, 126.9e6), ("wan2.2-ti2v-5b", 5.0e9, 704.7e6)],
+)
+def test_a_preset_of_wan_has_the_size_of_the_release(preset: str, transformer: float, autoencoder: float) -> None:
+    assert parameters(built(preset)) == pytest.approx(transformer, rel=2e-3)
+    with torch.device("meta"):
+        assert parameters(build_autoencoder(params(preset).models.autoencoder)) == pytest.approx(autoencoder, rel=2e-3)
+
+
+@pytest.mark.parametrize("preset", WAN)
+def test_the_grid_of_a_preset_of_wan_fits(preset: str) -> None:
+    models, geometry = params(preset).models, params(preset).features.geometry
+    shape = models.autoencoder.latent_shape(geometry.clip_frames, geometry.resolution, geometry.resolution)
+    assert shape.frames == models.backbone.max_latent_frames
+    assert shape.height % models.backbone.patch == 0
+    assert (geometry.clip_frames - 1) % models.autoencoder.temporal_factor == 0  # no frame is padding

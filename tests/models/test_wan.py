@@ -1,5 +1,6 @@
 """What is Wan's own: signs and times, text of a fixed length, relative positions, released weights."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,12 @@ def test_other_text_than_wans_is_refused(widths: tuple[int, ...]) -> None:
 def test_a_config_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         WanConfig.model_validate(WAN.model_dump() | change)
+
+
+def test_without_diffusers_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install -e '\.\[wan\]'"):
+        WanBackbone(WAN, CHANNELS, (TEXT_WIDTH,))
 
 
 @torch.no_grad()
