@@ -46,6 +46,14 @@ class ComposeParams(Block):
     motion: float = Field(ge=0, le=1)
 
 
+class ScenesParams(Block):
+    """Composed pictures and clips that the autoencoder is trained on; held-out ones come on top."""
+
+    pictures: NonNegativeInt
+    clips: NonNegativeInt
+    held_out_share: float = Field(ge=0, lt=1)
+
+
 class PairsParams(Block):
     """How many rows of each kind a stage's table holds; `tasks` are weights of the composed editing tasks."""
 
@@ -80,6 +88,7 @@ class FeaturesParams(Block):
     quality: QualityParams
     split: SplitParams
     compose: ComposeParams
+    scenes: ScenesParams
     pairs: dict[str, PairsParams]
     cases: CasesParams
     checks: CheckParams

@@ -13,6 +13,8 @@ from features.materials import Backgrounds
 from features.pairs import PairSetting, build_constants, build_shard
 from features.plan import plan_pairs, shards
 from features.raw import CUTOUTS, read_cutouts, read_raw
+from features.scenes import SceneSetting, plan_scenes
+from features.scenes import build_scenes as compose_scenes
 from features.vocabulary import NOUNS
 from flows.job import Job
 from flows.revision import code_digest
@@ -36,6 +38,28 @@ def build_clips(job: Job, steps: Steps) -> Receipt:
     table = store.publish(CLIPS)
     rejected = store.draft(QUARANTINE).num_rows
     receipt = Receipt(stage="clips", tables={CLIPS.name: table}, figures={"rows": table.rows, "rejected": rejected})
+    return _finish(job, steps, store, receipt, audit)
+
+
+def build_scenes(job: Job, steps: Steps) -> Receipt:
+    """Composed pictures and clips into a table of the same columns as `clips`, for the autoencoder."""
+    store, params = job.folder("scenes"), job.params.features
+    clips = job.folder("clips").open(job.receipt("clips").table(CLIPS.name))
+    setting = SceneSetting(
+        seed=job.params.seed,
+        code=content_id(code_digest("features", "stores"), clips.receipt.digest, _file_digest(job)),
+        params=params,
+        train=Backgrounds(clips, TRAIN, params.geometry, job.limits),
+        test=Backgrounds(clips, TEST, params.geometry, job.limits),
+        cutouts=Cutouts(read_cutouts(job.data, NOUNS)),
+    )
+    plan = plan_scenes(params)
+    steps.run("compose scenes", lambda: compose_scenes(plan, setting, store))
+    store.retain(CLIPS, [setting.row_id(row) for row in plan])
+    audit = steps.run("check scenes", lambda: audit_and_quarantine(CLIPS, store, params.checks))
+    table = store.publish(CLIPS)
+    parents = {"clips": clips.receipt.digest}
+    receipt = Receipt(stage="scenes", tables={CLIPS.name: table}, parents=parents, figures={"rows": table.rows})
     return _finish(job, steps, store, receipt, audit)
 
 

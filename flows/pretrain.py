@@ -7,11 +7,11 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flows.features import build_clips, build_pairs
+from flows.features import build_clips, build_pairs, build_scenes
 from flows.job import Job
 from flows.settings import ROOT, apply_environment
 from flows.steps import PlainSteps, Steps
-from flows.training import SHIPPED, WEIGHTS, spec_of, train
+from flows.training import SHIPPED, WEIGHTS, adopt_weights, spec_of, train
 from models.build import AUTOENCODER, BASE
 from stores.model_registry.models import ModelRegistry
 from stores.model_registry.tracking import Tracking
@@ -21,23 +21,25 @@ from stores.state import State
 EXPERIMENT = "pretrain"
 
 
-def pretrain(job: Job, steps: Steps) -> Receipt:
-    """Clips, autoencoder, encoded pairs, base; the receipt names both models."""
+def pretrain_autoencoder(job: Job, steps: Steps) -> Receipt:
+    """Raw clips, composed scenes, autoencoder."""
+    inputs = {"clips": build_clips(job, steps), "scenes": build_scenes(job, steps)}
+    told = spec_of(job, "autoencoder", AUTOENCODER, EXPERIMENT, inputs)
+    receipt = steps.run("train autoencoder", lambda: train(job, told))
+    save_receipt(receipt, job.state)
+    return receipt
+
+
+def pretrain_base(job: Job, steps: Steps) -> Receipt:
+    """Encoded pairs and the text-to-video base, with the autoencoder of this state root, else the shipped one."""
     clips = build_clips(job, steps)
-    told = spec_of(job, "autoencoder", AUTOENCODER, EXPERIMENT, {"clips": clips})
-    autoencoder = steps.run("train autoencoder", lambda: train(job, told))
-    save_receipt(autoencoder, job.state)
+    own = job.state.receipts / f"{AUTOENCODER}.json"
+    autoencoder = job.receipt(AUTOENCODER) if own.is_file() else adopt_weights(job, steps, (AUTOENCODER,))
     pairs = build_pairs(job, steps, "base", autoencoder)
-    told = spec_of(job, "base", BASE, EXPERIMENT, {"autoencoder": autoencoder, "pairs": pairs})
-    base = steps.run("train base", lambda: train(job, told))
-    save_receipt(base, job.state)
-    figures = {f"{r.stage}.{name}": value for r in (autoencoder, base) for name, value in r.figures.items()}
-    return Receipt(
-        stage="pretrain",
-        models={**autoencoder.models, **base.models},
-        parents={"clips": clips.table("clips").digest, "pairs": pairs.table("edit_pairs").digest},
-        figures=figures,
-    )
+    inputs = {"autoencoder": autoencoder, "pairs": pairs}
+    receipt = steps.run("train base", lambda: train(job, spec_of(job, "base", BASE, EXPERIMENT, inputs)))
+    save_receipt(receipt, job.state)
+    return receipt
 
 
 def publish(job: Job, receipt: Receipt, weights: Path) -> None:
@@ -77,24 +79,25 @@ def card(job: Job, name: str, run_id: str, receipt: Receipt) -> str:
     return "\n".join(lines) + "\n"
 
 
+PARTS = {AUTOENCODER: pretrain_autoencoder, BASE: pretrain_base}
+
+
 def main() -> None:
-    """`python -m flows.pretrain [--publish]`."""
+    """`python -m flows.pretrain [autoencoder] [base] [--publish]`."""
     apply_environment()
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to train; without any, only --publish")
     parser.add_argument("--params", type=Path, default=ROOT / "params.yaml")
     parser.add_argument("--state", type=Path, default=ROOT / "var" / "pretrain", help="where it works; resumes there")
     parser.add_argument("--publish", action="store_true", help="write weights/ and receipts/pretrain.json")
-    parser.add_argument("overrides", nargs="*", help="key.path=value")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides of params.yaml")
     told = parser.parse_args()
-    job = Job.open(told.params, told.state, tuple(told.overrides))
+    job = Job.open(told.params, told.state, tuple(told.set))
     with job.state.writing():
-        receipt = pretrain(job, PlainSteps())
+        for part in told.parts:
+            print(PARTS[part](job, PlainSteps()).text())
     if told.publish:
-        publish(job, receipt, ROOT / WEIGHTS)
-        path = State.at(ROOT).receipts / "pretrain.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(receipt.text())
-    print(receipt.text())
+        print(publish(job, ROOT / WEIGHTS, State.at(ROOT).receipts / "pretrain.json").text())
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,9 +27,9 @@ class TrainingFailedError(RuntimeError):
     """The training process ended badly; its own output says why."""
 
 
-def adopt_weights(job: Job, steps: Steps) -> Receipt:
-    """Register the shipped autoencoder and base, so that everything after starts from the registry."""
-    models = {name: steps.run(f"adopt {name}", partial(_adopt, job, name)) for name in SHIPPED}
+def adopt_weights(job: Job, steps: Steps, names: Sequence[str] = tuple(SHIPPED)) -> Receipt:
+    """Register shipped weights, so that everything after starts from the registry."""
+    models = {name: steps.run(f"adopt {name}", partial(_adopt, job, name)) for name in names}
     receipt = Receipt(stage="adopt", models=models)
     save_receipt(receipt, job.state)
     return receipt

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -16,10 +15,10 @@ from models.shapes import Latent, LatentShape, Video
 class AutoencoderConfig(BaseModel):
     """Shape of the autoencoder.
 
-    Space shrinks by `pixel_patch` times two per level after the first, time by two for each of the first
-    `temporal_halvings` level changes. `linear_path` adds a linear autoencoder beside the deep one (not in the paper).
-    The paper's 8x8x8 is pixel_patch 1 with four levels and three halvings; a pixel
-    patch of 2 saves the costly full-resolution layers on a CPU.
+    `pixel_patch` packs pixels into channels; then space halves at each of the first `spatial_halvings` level changes and
+    time at each of the first `temporal_halvings`. `linear_path` adds a linear autoencoder beside the deep one (not in
+    the paper). The paper's 8x8x8 is pixel_patch 1 with four levels and three halvings of both; a larger pixel patch
+    saves the costly full-resolution layers on a CPU.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,20 +27,22 @@ class AutoencoderConfig(BaseModel):
     blocks: int
     groups: int
     pixel_patch: int
+    spatial_halvings: int
     temporal_halvings: int
     linear_path: bool
 
     @model_validator(mode="after")
     def _levels_are_enough(self) -> "AutoencoderConfig":
-        if self.temporal_halvings > len(self.channels) - 1:
-            raise ValueError(f"{self.temporal_halvings} temporal halvings need as many level changes")
+        for name, halvings in (("spatial", self.spatial_halvings), ("temporal", self.temporal_halvings)):
+            if halvings > len(self.channels) - 1:
+                raise ValueError(f"{halvings} {name} halvings need as many level changes")
         if any(width % self.groups for width in self.channels):
             raise ValueError(f"channels {self.channels} are not all multiples of groups {self.groups}")
         return self
 
     @property
     def spatial_factor(self) -> int:
-        return int(self.pixel_patch * 2 ** (len(self.channels) - 1))
+        return int(self.pixel_patch * 2**self.spatial_halvings)
 
     @property
     def temporal_factor(self) -> int:
@@ -75,40 +76,51 @@ class Posterior:
 
 
 class LinearPath(nn.Module):
-    """A linear autoencoder of pixel blocks, averaged over the frames of a latent frame, beside the deep one.
+    """A linear autoencoder of blocks of pixels in space and time, beside the deep one.
 
-    Not in the paper. Set to principal components it starts a small model at about 25 dB; from there the deep layers
-    learn what is left, which on a CPU saves most of the training.
+    Not in the paper. Set to principal components it gives a small model its picture from the first step; the deep
+    layers learn what is left, which on a CPU saves most of the training. A clip is lengthened to whole blocks by its
+    last frame, so a picture is a still block.
     """
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         self.space, self.time = config.spatial_factor, config.temporal_factor
-        self.down = SpatialConv(3, config.latent_channels, self.space, stride=self.space)
-        self.up = SpatialConv(config.latent_channels, 3 * self.space**2, 1)
+        values = 3 * self.time * self.space**2
+        self.down = nn.Linear(values, config.latent_channels)
+        self.up = nn.Linear(config.latent_channels, values)
+
+    def blocks(self, video: Video) -> Float[Tensor, "b l y x v"]:
+        """The flattened blocks [c t p q] of a video."""
+        missing = -video.shape[2] % self.time
+        whole = torch.cat([video, video[:, :, -1:].expand(-1, -1, missing, -1, -1)], dim=2) if missing else video
+        return rearrange(
+            whole, "b c (l t) (y p) (x q) -> b l y x (c t p q)", t=self.time, p=self.space, q=self.space
+        )  # fmt: skip
 
     def encode(self, video: Video) -> Latent:
         """The mean latents of a video."""
-        still: Tensor = self.down(video)
-        window = (min(self.time, still.shape[2]), 1, 1)  # a window longer than the clip is an error in torch
-        return F.avg_pool3d(still, window, ceil_mode=True, count_include_pad=False)
+        return rearrange(self.down(self.blocks(video)), "b l y x c -> b c l y x")
 
     def decode(self, latents: Latent, frames: int) -> Video:
-        """The video of latents, every frame of a latent frame alike."""
-        blocks = self.up(latents).repeat_interleave(self.time, dim=2)[:, :, :frames]
-        return rearrange(blocks, "b (c p q) f h w -> b c f (h p) (w q)", p=self.space, q=self.space)
+        """The video of latents, its surplus frames dropped."""
+        blocks = self.up(rearrange(latents, "b c l y x -> b l y x c"))
+        video = rearrange(
+            blocks, "b l y x (c t p q) -> b c (l t) (y p) (x q)", t=self.time, p=self.space, q=self.space
+        )  # fmt: skip
+        return video[:, :, :frames]
 
     @torch.no_grad()
-    def set_components(self, blocks: Float[Tensor, "k p"]) -> None:
-        """Make latents the principal components, at unit variance, of flattened blocks [c p q]."""
+    def set_components(self, blocks: Float[Tensor, "k v"]) -> None:
+        """Make latents the principal components, at unit variance, of flattened blocks; they stay as they are."""
         mean = blocks.mean(0)
-        components = torch.linalg.svd(blocks - mean, full_matrices=False).Vh[: self.down.out_channels]
+        components = torch.linalg.svd(blocks - mean, full_matrices=False).Vh[: self.down.out_features]
         scale = ((blocks - mean) @ components.T).std(0).clamp(min=1e-6)[:, None]
-        assert self.down.bias is not None and self.up.bias is not None
-        self.down.weight.copy_((components / scale).view_as(self.down.weight))
+        self.down.weight.copy_(components / scale)
         self.down.bias.copy_(-(components / scale) @ mean)
-        self.up.weight.copy_((components * scale).T.reshape_as(self.up.weight))
+        self.up.weight.copy_((components * scale).T)
         self.up.bias.copy_(mean)
+        self.requires_grad_(False)
 
 
 class Autoencoder(nn.Module):
@@ -145,6 +157,7 @@ class Autoencoder(nn.Module):
         """q(latents | video), unnormalised, as training needs it."""
         p = self.config.pixel_patch
         packed = rearrange(video, "b c f (h p) (w q) -> b (c p q) f h w", p=p, q=p)
+        packed = packed.contiguous(memory_format=torch.channels_last_3d)
         mean, log_variance = self.encoder(packed).float().chunk(2, dim=1)
         if self.linear is not None:
             mean = mean + self.linear.encode(video).float()
@@ -153,7 +166,10 @@ class Autoencoder(nn.Module):
     def reconstruct(self, latents: Latent, frames: int) -> Video:
         """Decode unnormalised latents to `frames` frames; the surplus of the last latent frame is dropped."""
         p = self.config.pixel_patch
-        packed = self.decoder(latents)[:, :, :frames].float()
+        packed = self.decoder(latents.contiguous(memory_format=torch.channels_last_3d))
+        if latents.shape[2] == 1:
+            packed = packed.expand(-1, -1, frames, -1, -1)
+        packed = packed[:, :, :frames].float()
         video = rearrange(packed, "b (c p q) f h w -> b c f (h p) (w q)", p=p, q=p)
         return video if self.linear is None else video + self.linear.decode(latents, frames).float()
 
@@ -193,9 +209,10 @@ class Autoencoder(nn.Module):
 def _encoder_levels(config: AutoencoderConfig) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for level, width in enumerate(config.channels):
-        layers += [ResidualBlock(width, width, config.groups) for _ in range(config.blocks)]
+        layers += [ResidualBlock(width, config.groups) for _ in range(config.blocks)]
         if level + 1 < len(config.channels):
-            layers.append(Down(width, config.channels[level + 1], halve_time=level < config.temporal_halvings))
+            halve = (level < config.spatial_halvings, level < config.temporal_halvings)
+            layers.append(Down(width, config.channels[level + 1], *halve))
     return [*layers, FactoredAttention(config.channels[-1], config.groups)]
 
 
@@ -204,7 +221,8 @@ def _decoder_levels(config: AutoencoderConfig) -> list[nn.Module]:
     layers: list[nn.Module] = [FactoredAttention(last, config.groups)]
     for level in reversed(range(len(config.channels))):
         width = config.channels[level]
-        layers += [ResidualBlock(width, width, config.groups) for _ in range(config.blocks)]
+        layers += [ResidualBlock(width, config.groups) for _ in range(config.blocks)]
         if level > 0:
-            layers.append(Up(width, config.channels[level - 1], double_time=level <= config.temporal_halvings))
+            double = (level <= config.spatial_halvings, level <= config.temporal_halvings)
+            layers.append(Up(width, config.channels[level - 1], *double))
     return layers

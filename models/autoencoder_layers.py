@@ -1,8 +1,23 @@
-"""Layers of the temporal autoencoder: every 2D layer is followed by a 1D temporal one (Movie Gen, section 3.1.1)."""
+"""Layers of the temporal autoencoder: every 2D layer is followed by a 1D temporal one (Movie Gen, section 3.1.1).
 
+Activations [b c f h w] lie in memory as b f h w c. In that order the frames of all clips are one batch of pictures, and
+the pixels of a clip one row of a picture whose height is time: both kinds of convolution are 2D ones on a view.
+"""
+
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+
+
+def as_frames(x: Tensor) -> Tensor:
+    """[b c f h w] as pictures [b*f c h w]; a view where memory is ordered as this file says."""
+    return x.transpose(1, 2).flatten(0, 1)
+
+
+def as_clips(frames: Tensor, batch: int) -> Tensor:
+    """The inverse of `as_frames`."""
+    return frames.unflatten(0, (batch, -1)).transpose(1, 2)
 
 
 class TemporalConv(nn.Conv3d):
@@ -15,43 +30,46 @@ class TemporalConv(nn.Conv3d):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[3:]
         if x.shape[2] == 1:
             # Replicating a single frame makes all three taps see it: one 1x1 convolution with the summed taps.
-            return F.conv3d(x, self.weight.sum(dim=2, keepdim=True), self.bias)
-        return super().forward(F.pad(x, (0, 0, 0, 0, 1, 1), mode="replicate"))
+            mixed = F.conv2d(x.flatten(3), self.weight.sum(dim=2), self.bias)
+        else:
+            padded = torch.cat([x[:, :, :1], x, x[:, :, -1:]], dim=2)
+            mixed = F.conv2d(padded.flatten(3), self.weight.flatten(3), self.bias, (self.stride[0], 1))
+        return mixed.unflatten(3, (height, width))
 
 
 class SpatialConv(nn.Conv2d):
     """2D convolution on every frame of [b c f h w]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        frames = super().forward(rearrange(x, "b c f h w -> (b f) c h w"))
-        return rearrange(frames, "(b f) c h w -> b c f h w", b=x.shape[0])
+        return as_clips(super().forward(as_frames(x)), x.shape[0])
 
 
 class FrameNorm(nn.GroupNorm):
     """Group normalisation of each frame on its own, so that a frame does not depend on the clip's length."""
 
     def forward(self, x: Tensor) -> Tensor:
-        frames = super().forward(rearrange(x, "b c f h w -> (b f) c h w"))
-        return rearrange(frames, "(b f) c h w -> b c f h w", b=x.shape[0])
+        return as_clips(super().forward(as_frames(x)), x.shape[0])
 
 
 class ResidualBlock(nn.Module):
-    """Two times norm, SiLU, 2D convolution, temporal convolution."""
+    """Two times norm, SiLU, 2D convolution, temporal convolution. It starts as the identity."""
 
-    def __init__(self, inner: int, outer: int, groups: int) -> None:
+    def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
-        self.norm1, self.norm2 = FrameNorm(groups, inner), FrameNorm(groups, outer)
-        self.spatial1, self.temporal1 = SpatialConv(inner, outer, 3, padding=1), TemporalConv(outer)
-        self.spatial2, self.temporal2 = SpatialConv(outer, outer, 3, padding=1), TemporalConv(outer)
-        self.shortcut = SpatialConv(inner, outer, 1) if inner != outer else nn.Identity()
+        self.norm1, self.norm2 = FrameNorm(groups, channels), FrameNorm(groups, channels)
+        self.spatial1, self.temporal1 = SpatialConv(channels, channels, 3, padding=1), TemporalConv(channels)
+        self.spatial2, self.temporal2 = SpatialConv(channels, channels, 3, padding=1), TemporalConv(channels)
+        nn.init.zeros_(self.spatial2.weight)
+        assert self.spatial2.bias is not None
+        nn.init.zeros_(self.spatial2.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.temporal1(self.spatial1(F.silu(self.norm1(x))))
         hidden = self.temporal2(self.spatial2(F.silu(self.norm2(hidden))))
-        shortcut: Tensor = self.shortcut(x)
-        return shortcut + hidden
+        return x + hidden
 
 
 class FactoredAttention(nn.Module):
@@ -89,11 +107,11 @@ class FactoredAttention(nn.Module):
 
 
 class Down(nn.Module):
-    """Halve space by a strided 2D convolution and, where asked, time by a strided temporal one."""
+    """Halve space by a strided 2D convolution, time by a strided temporal one, each where asked."""
 
-    def __init__(self, inner: int, outer: int, halve_time: bool) -> None:
+    def __init__(self, inner: int, outer: int, halve_space: bool, halve_time: bool) -> None:
         super().__init__()
-        self.spatial = SpatialConv(inner, outer, 3, stride=2, padding=1)
+        self.spatial = SpatialConv(inner, outer, 3, stride=2 if halve_space else 1, padding=1)
         self.temporal = TemporalConv(outer, stride=2 if halve_time else 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -102,15 +120,23 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Double space and, where asked, time: nearest neighbour, then convolution."""
+    """Double space and time, each where asked: nearest neighbour, then convolution.
 
-    def __init__(self, inner: int, outer: int, double_time: bool) -> None:
+    A single frame stays single: doubled, its copies would remain equal through every replicating convolution.
+    """
+
+    def __init__(self, inner: int, outer: int, double_space: bool, double_time: bool) -> None:
         super().__init__()
-        self.scale = (2 if double_time else 1, 2, 2)
+        self.double_space, self.double_time = double_space, double_time
         self.spatial = SpatialConv(inner, outer, 3, padding=1)
         self.temporal = TemporalConv(outer)
 
     def forward(self, x: Tensor) -> Tensor:
-        larger = F.interpolate(x, scale_factor=self.scale, mode="nearest")
-        out: Tensor = self.temporal(self.spatial(larger))
+        if self.double_space:
+            x = as_clips(F.interpolate(as_frames(x), scale_factor=2, mode="nearest"), x.shape[0])
+        mixed: Tensor = self.spatial(x)
+        if self.double_time and x.shape[2] > 1:
+            # After the 2D convolution, which sees each frame alone: repeating frames first would double its work.
+            mixed = mixed.repeat_interleave(2, dim=2)
+        out: Tensor = self.temporal(mixed)
         return out

@@ -36,6 +36,7 @@ class AutoencoderLoss:
     """The terms of the autoencoder's objective, before weighting."""
 
     reconstruction: Float[Tensor, ""]
+    squared: Float[Tensor, ""]
     gradient: Float[Tensor, ""]
     kl: Float[Tensor, ""]
     outlier: Float[Tensor, ""]
@@ -44,13 +45,14 @@ class AutoencoderLoss:
 def autoencoder_loss(
     video: Video, decoded: Video, mean: Latent, log_variance: Latent, outlier_ratio: float
 ) -> AutoencoderLoss:
-    """Reconstruction (L1), image gradients (L1), KL to the unit normal, outliers.
+    """Reconstruction (L1 and squared), image gradients (L1), KL to the unit normal, outliers.
 
     The paper adds perceptual and adversarial terms with unstated weights; image gradients stand in for sharpness here.
     """
     kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).float().mean()
     return AutoencoderLoss(
         reconstruction=F.l1_loss(decoded.float(), video),
+        squared=F.mse_loss(decoded.float(), video),
         gradient=_gradient_error(decoded.float(), video),
         kl=kl,
         outlier=outlier_penalty(mean, outlier_ratio),

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from PIL import Image
 from torch import Tensor
 
 from models.autoencoder import Autoencoder
@@ -69,7 +70,8 @@ class CropLoader:
         rng = np.random.default_rng([self._seed, step])
         chosen = self._rows[draw.group].batch(draw.earlier, self._groups[draw.group].batch)
         frames = 1 if draw.group == PICTURES else self._params.frames
-        crops = [random_crop(self._media.of(draw.group)[int(i)], frames, self._params.crop, rng) for i in chosen]
+        least = self._params.least_scale if draw.group == PICTURES else 1.0
+        crops = [random_crop(self._media.of(draw.group)[int(i)], frames, self._params.crop, least, rng) for i in chosen]
         return VideoBatch(step, draw.group, torch.cat([to_video(crop) for crop in crops]))
 
     def state_dict(self) -> dict[str, int]:
@@ -79,12 +81,20 @@ class CropLoader:
         self.position = state["position"]
 
 
-def random_crop(clip: np.ndarray, frames: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """A crop [frames size size 3] at a random place and time, mirrored half of the time."""
+def random_crop(clip: np.ndarray, frames: int, size: int, least_scale: float, rng: np.random.Generator) -> np.ndarray:
+    """A crop [frames size size 3] at a random place, time and scale, mirrored half of the time."""
     f, h, w, _ = clip.shape
-    start, top, left = (int(rng.integers(0, most + 1)) for most in (max(f - frames, 0), h - size, w - size))
-    crop = clip[start : start + frames, top : top + size, left : left + size]
+    scale = max(float(rng.uniform(least_scale, 1.0)), size / min(h, w))
+    side = min(round(size / scale), h, w)
+    start, top, left = (int(rng.integers(0, most + 1)) for most in (max(f - frames, 0), h - side, w - side))
+    crop = clip[start : start + frames, top : top + side, left : left + side]
+    if side != size:
+        crop = np.stack([_resized(frame, size) for frame in crop])
     return np.ascontiguousarray(crop[:, :, ::-1] if rng.random() < 0.5 else crop)
+
+
+def _resized(frame: np.ndarray, size: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(frame).resize((size, size), Image.Resampling.BICUBIC))
 
 
 class AutoencoderModule(LightningModule):
@@ -104,6 +114,7 @@ class AutoencoderModule(LightningModule):
         terms = autoencoder_loss(video, decoded, posterior.mean, posterior.log_variance, params.outlier_ratio)
         loss: Tensor = (
             terms.reconstruction
+            + params.squared_weight * terms.squared
             + params.gradient_weight * terms.gradient
             + params.kl_weight * terms.kl
             + params.outlier_weight * terms.outlier

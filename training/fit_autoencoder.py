@@ -6,7 +6,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from einops import rearrange
 
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.build import AUTOENCODER, autoencoder_bundle
@@ -23,11 +22,14 @@ from stores.receipts import Receipt
 from stores.state import State
 from training.autoencoder_module import AutoencoderModule, CropLoader, Media, VideoBatch
 from training.material import load_media
+from training.params import AutoencoderTrainingParams
 from training.spec import TrainingSpec
 from training.trainer import build_trainer, fit_or_resume
 
-STATISTICS_BATCHES = 16
-COMPONENT_BLOCKS = 8000
+STATISTICS_BATCHES = 64
+COMPONENT_BATCHES = 128
+COMPONENT_BLOCKS = 24000
+ROLES = ("clips", "scenes")
 
 
 def fit_autoencoder(spec: TrainingSpec, state: State) -> Receipt | None:
@@ -42,40 +44,65 @@ def fit_autoencoder(spec: TrainingSpec, state: State) -> Receipt | None:
             "`python -m flows.import_wan`"
         )
     params = spec.training.autoencoder
-    clips = FeatureStore(state.store, "clips").open(spec.inputs["clips"].table("clips"))
-    limits = MediaLimits(**spec.media.model_dump())
-    # Crops are a fifth smaller than the material, so that they differ in place.
-    working = WorkingSize(params.crop * 5 // 4, spec.frame_rate, params.frames)
-    train, held_out = (load_media(clips, split, working, limits) for split in ("train", "test"))
+    train, composed, raw = _load(spec, state)
     loader = CropLoader(train, params, spec.seed)
     autoencoder = Autoencoder(spec.models.autoencoder)
     start_from_components(autoencoder, loader)
     module = AutoencoderModule(autoencoder, params, spec.seed)
     folder = state.checkpoints / spec.stage / spec.key()
     with Tracking(state).run(spec.experiment, spec.stage, spec.key(), spec.model_dump(exclude={"inputs"})) as run:
-        run.input(spec.inputs["clips"].table("clips"), "training")
+        for role in ROLES:
+            run.input(spec.inputs[role].table("clips"), "training")
         trainer = build_trainer(
             spec.stage, folder, params.steps, spec.training.trainer, params.optimizer, params.ema_decay,
             run.lightning_logger(),
         )  # fmt: skip
-        weights = fit_or_resume(trainer, module, loader, CropValidation(held_out, params.crop), folder, params.steps)
+        side = measured_side(params)
+        weights = fit_or_resume(trainer, module, loader, CropValidation(raw, side), folder, params.steps)
         if not trainer.is_global_zero:
             return None
         autoencoder.load_state_dict(weights)
         fix_statistics(autoencoder.eval(), loader)
-        figures = measure(autoencoder, held_out, params.crop)
+        figures = measure(autoencoder, raw, side)
+        figures |= {f"composed_{name}": value for name, value in measure(autoencoder, composed, side).items()}
         run.metrics(figures)
         return _register(spec, run, autoencoder, figures)
 
 
+def measured_side(params: AutoencoderTrainingParams) -> int:
+    """Side of the centre crops that are measured: a fifth less than that of clips, as backgrounds of pairs."""
+    return params.clip_side * 4 // 5
+
+
+def _load(spec: TrainingSpec, state: State) -> tuple[Media, Media, Media]:
+    """Training media, raw and composed together, then held-out composed and held-out raw media."""
+    params, limits = spec.training.autoencoder, MediaLimits(**spec.media.model_dump())
+    tables = {
+        role: FeatureStore(state.store, spec.inputs[role].table("clips").folder).open(spec.inputs[role].table("clips"))
+        for role in ROLES
+    }
+    clips = WorkingSize(params.clip_side, spec.frame_rate, params.frames)
+    train = load_media(list(tables.values()), "train", params.picture_side, clips, limits)
+    composed, raw = (
+        load_media([tables[role]], "test", params.clip_side, clips, limits) for role in ("scenes", "clips")
+    )
+    return train, composed, raw
+
+
 def start_from_components(autoencoder: Autoencoder, loader: CropLoader) -> None:
-    """Set the linear path, if there is one, to the principal components of some training blocks."""
+    """Set the linear path, if there is one, to the principal components of some training blocks.
+
+    Pictures give as many blocks a picture as clips a latent frame, so still blocks outweigh moving ones as far as the
+    batches and weights of the two groups say.
+    """
     if autoencoder.linear is None:
         return
-    side = autoencoder.config.spatial_factor
-    batches = [loader.at(step).video[:, :, :1] for step in range(min(STATISTICS_BATCHES, len(loader)))]
-    blocks = rearrange(torch.cat(batches), "b c 1 (h p) (w q) -> (b h w) (c p q)", p=side, q=side)
-    autoencoder.linear.set_components(blocks[torch.randperm(len(blocks))[:COMPONENT_BLOCKS]])
+    linear = autoencoder.linear
+    batches = [
+        linear.blocks(loader.at(step).video).flatten(0, 3) for step in range(min(COMPONENT_BATCHES, len(loader)))
+    ]
+    blocks = torch.cat(batches)
+    linear.set_components(blocks[torch.randperm(len(blocks))[:COMPONENT_BLOCKS]])
 
 
 class CropValidation:
@@ -132,7 +159,8 @@ def measure(autoencoder: Autoencoder, media: Media, crop: int) -> dict[str, floa
 
 
 def _register(spec: TrainingSpec, run: TrackedRun, autoencoder: Autoencoder, figures: dict[str, float]) -> Receipt:
-    lineage = {"clips": spec.inputs["clips"].table("clips").digest, "run": spec.key(), "figures": figures}
+    parents = {role: spec.inputs[role].table("clips").digest for role in ROLES}
+    lineage = {**parents, "run": spec.key(), "figures": figures}
     bundle = autoencoder_bundle(autoencoder.state_dict(), autoencoder.config, lineage)
     digest = bundle.digest()
     card = f"Temporal autoencoder. Held-out PSNR: {figures}. Config: {autoencoder.config.model_dump_json()}"
@@ -143,7 +171,6 @@ def _register(spec: TrainingSpec, run: TrackedRun, autoencoder: Autoencoder, fig
         settings.write_text(spec.inference)
         weights = {AUTOENCODER: path, "inference": settings}
         files = ModelFiles(weights, "inference.served:serve_autoencoder", CLIP_SIGNATURE, card)
-        parents = {"clips": spec.inputs["clips"].table("clips").digest}
         receipt = ModelRegistry(run.tracking).register(run, AUTOENCODER, digest, files, parents)
     result = Receipt(stage=spec.stage, models={AUTOENCODER: receipt}, parents=parents, figures=figures)
     run.tags(lineage_tags(result))

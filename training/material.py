@@ -1,4 +1,6 @@
-"""Decoded pixels for autoencoder training, from the published `clips` table."""
+"""Decoded pixels for autoencoder training, from the published media tables."""
+
+from collections.abc import Sequence
 
 from stores.clip_types import MediaLimits
 from stores.feature_store import PublishedTable
@@ -6,14 +8,25 @@ from stores.media_rows import COLUMNS, WorkingSize, decode_row
 from training.autoencoder_module import Media
 
 
-def load_media(clips: PublishedTable, split: str, working: WorkingSize, limits: MediaLimits) -> Media:
-    """All pictures of a split, and its clips that have enough frames, at working size.
+def load_media(
+    tables: Sequence[PublishedTable], split: str, picture_side: int, clips: WorkingSize, limits: MediaLimits
+) -> Media:
+    """All pictures of a split, and its clips that have enough frames. A picture that is smaller is not enlarged.
 
     Kept in memory as uint8: a thousand 16-frame clips at 160 pixels are about 1.5 GB.
     """
-    rows = clips.rows(COLUMNS, where=f"split = '{split}'").to_pylist()
-    decoded = [(row["kind"], decode_row(row, working, limits)) for row in rows]
-    return Media(
-        pictures=[frames for kind, frames in decoded if kind == "picture"],
-        clips=[frames for kind, frames in decoded if kind == "video" and len(frames) >= working.frames],
-    )
+    rows = [row for table in tables for row in table.rows([*COLUMNS, "height", "width"], _of(split)).to_pylist()]
+    pictures, moving = [], []
+    for row in rows:
+        side = picture_side if row["kind"] == "picture" else clips.side
+        size = WorkingSize(min(side, row["height"], row["width"]), clips.frame_rate, clips.frames)
+        frames = decode_row(row, size, limits)
+        if row["kind"] == "picture":
+            pictures.append(frames)
+        elif len(frames) >= clips.frames:
+            moving.append(frames)
+    return Media(pictures, moving)
+
+
+def _of(split: str) -> str:
+    return f"split = '{split}'"

@@ -71,11 +71,19 @@ class StageParams(Block):
 
 
 class AutoencoderTrainingParams(Block):
-    """Training of the autoencoder on random crops; one batch is either pictures or clips."""
+    """Training of the autoencoder on random crops; one batch is either pictures or clips.
+
+    Pictures are decoded with a shorter side of `picture_side` and cropped at a scale of `least_scale` to 1, clips with
+    one of `clip_side` and cropped as they are. It is measured on centre crops of `clip_side * 4 / 5` pixels.
+    """
 
     steps: PositiveInt
     crop: PositiveInt
     frames: PositiveInt
+    picture_side: PositiveInt
+    clip_side: PositiveInt
+    least_scale: float = Field(gt=0, le=1)
+    squared_weight: float = Field(ge=0)
     pictures: GroupParams
     clips: GroupParams
     kl_weight: float = Field(ge=0)
