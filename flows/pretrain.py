@@ -32,7 +32,7 @@ def pretrain_autoencoder(job: Job, steps: Steps) -> Receipt:
 
 def pretrain_base(job: Job, steps: Steps) -> Receipt:
     """Encoded pairs and the text-to-video base, with the autoencoder of this state root, else the shipped one."""
-    clips = build_clips(job, steps)
+    build_clips(job, steps)
     own = job.state.receipts / f"{AUTOENCODER}.json"
     autoencoder = job.receipt(AUTOENCODER) if own.is_file() else adopt_weights(job, steps, (AUTOENCODER,))
     pairs = build_pairs(job, steps, "base", autoencoder)
