@@ -1,21 +1,20 @@
 """Pretraining: autoencoder, then the text-to-video base, then `--publish` into weights/, where the rest starts."""
 
 import argparse
-import json
 import shutil
-import subprocess
-from datetime import UTC, datetime
 from pathlib import Path
 
+from flows.cards import card, samples
 from flows.features import build_clips, build_pairs, build_scenes
 from flows.job import Job
 from flows.settings import ROOT, apply_environment
 from flows.steps import PlainSteps, Steps
 from flows.training import SHIPPED, WEIGHTS, adopt_weights, spec_of, train
 from models.build import AUTOENCODER, BASE
+from stores.clip_writer import write_picture
 from stores.model_registry.models import ModelRegistry
 from stores.model_registry.tracking import Tracking
-from stores.receipts import Receipt, save_receipt
+from stores.receipts import Receipt, load_receipt, receipt_path, save_receipt
 from stores.state import State
 
 EXPERIMENT = "pretrain"
@@ -42,41 +41,30 @@ def pretrain_base(job: Job, steps: Steps) -> Receipt:
     return receipt
 
 
-def publish(job: Job, receipt: Receipt, weights: Path) -> None:
-    """Copy the registered weights into `weights/`, each with its card."""
+def publish(job: Job, weights: Path, published_to: State) -> Receipt:
+    """Copy what this state root has trained into `weights/`, each with its card and a sheet of samples."""
     registry = ModelRegistry(Tracking(job.state))
     weights.mkdir(exist_ok=True)
+    path = receipt_path(published_to, "pretrain")
+    published = load_receipt(published_to, "pretrain") if path.is_file() else Receipt(stage="pretrain")
     for name, file in SHIPPED.items():
+        if not (job.state.receipts / f"{name}.json").is_file():
+            continue
+        receipt = job.receipt(name)
         model = registry.fetch(receipt.model(name))
         shutil.copyfile(model.folder / f"{name}.safetensors", weights / file)
-        (weights / file).with_suffix(".md").write_text(card(job, name, model.run_id, receipt))
-
-
-def card(job: Job, name: str, run_id: str, receipt: Receipt) -> str:
-    """A model card: how it was trained, on what, how long, with which figures."""
-    run = Tracking(job.state).client.get_run(run_id)
-    minutes = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 60000
-    values = job.params.training.autoencoder if name == AUTOENCODER else job.params.training.base
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    figures = {k.split(".", 1)[1]: v for k, v in receipt.figures.items() if k.startswith(f"{name}.")}
-    network = job.params.models.autoencoder if name == AUTOENCODER else job.params.models.backbone
-    lines = [
-        f"# {name}",
-        "",
-        f"Trained {datetime.now(UTC):%Y-%m-%d} at commit {commit.stdout.strip() or 'unknown'}: {values.steps} steps,",
-        f"{minutes:.0f} minutes on two CPU cores, by `python -m flows.pretrain`. Stored in half precision.",
-        "",
-        f"* weights: `{receipt.model(name).digest}`",
-        *(f"* {role}: `{digest}`" for role, digest in receipt.parents.items()),
-        *(f"* {key}: {value}" for key, value in figures.items()),
-        "",
-        "```json",
-        json.dumps({"model": network.model_dump(mode="json"), "training": values.model_dump(mode="json")}, indent=1),
-        "```",
-    ]
-    return "\n".join(lines) + "\n"
+        (weights / file).with_suffix(".md").write_text(card(job, name, model, receipt))
+        write_picture((weights / file).with_suffix(".jpg"), samples(job, name, model, receipt), quality=88)
+        published = published.model_copy(
+            update={
+                "models": {**published.models, name: receipt.model(name)},
+                "parents": {**published.parents, **{f"{name}.{role}": v for role, v in receipt.parents.items()}},
+                "figures": {**published.figures, **{f"{name}.{key}": v for key, v in receipt.figures.items()}},
+            }
+        )
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(published.text())
+    return published
 
 
 PARTS = {AUTOENCODER: pretrain_autoencoder, BASE: pretrain_base}
@@ -97,7 +85,7 @@ def main() -> None:
         for part in told.parts:
             print(PARTS[part](job, PlainSteps()).text())
     if told.publish:
-        print(publish(job, ROOT / WEIGHTS, State.at(ROOT).receipts / "pretrain.json").text())
+        print(publish(job, ROOT / WEIGHTS, State.at(ROOT)).text())
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ class AutoencoderConfig(BaseModel):
     """Shape of the autoencoder.
 
     `pixel_patch` packs pixels into channels; then space halves at each of the first `spatial_halvings` level changes
-    and time at each of the first `temporal_halvings`. `linear_path` adds a linear autoencoder beside the deep one (not in
-    the paper). The paper's 8x8x8 is pixel_patch 1 with four levels and three halvings of both; a larger pixel patch
+    and time at each of the first `temporal_halvings`. `linear_path` adds a linear autoencoder beside the deep one (not
+    in the paper). The paper's 8x8x8 is pixel_patch 1 with four levels and three halvings of both; a larger pixel patch
     saves the costly full-resolution layers on a CPU.
     """
 

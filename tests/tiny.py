@@ -108,6 +108,7 @@ def autoencoder(
         blocks=1,
         groups=4,
         pixel_patch=pixel_patch,
+        spatial_halvings=len(channels) - 1,
         temporal_halvings=halvings,
         linear_path=linear_path,
     )

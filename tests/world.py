@@ -21,6 +21,7 @@ from features.pairs import PairSetting, build_constants, build_shard
 from features.params import FeaturesParams
 from features.plan import plan_pairs, shards
 from features.raw import read_cutouts, read_raw
+from features.scenes import SceneSetting, build_scenes, plan_scenes
 from flows.params import Params
 from models.build import (
     AUTOENCODER,
@@ -54,6 +55,7 @@ TINY = (
     "models.autoencoder.latent_channels=4",
     "models.autoencoder.channels=[8, 16]",
     "models.autoencoder.groups=4",
+    "models.autoencoder.pixel_patch=2",
     "models.autoencoder.temporal_halvings=1",
     "models.backbone.layers=2",
     "models.backbone.width=32",
@@ -66,6 +68,7 @@ TINY = (
     f"features.geometry={{resolution: {SIDE}, clip_frames: {FRAMES}, frame_rate: 8}}",
     # A clip and a photograph are held out.
     "features.split={test_share: 0.0, test_scenes: [city_00, renewable-windmill15], train_scenes: []}",
+    "features.scenes={pictures: 4, clips: 2, held_out_share: 0.5}",
     "features.pairs.one={image_edit: 20, text_to_image: 0, text_to_video: 4, validation_share: 0.2, "
     "tasks: {add: 1, remove: 1, replace: 1, global: 1}, shard: 8}",
     "features.cases={pictures: 8, clips: 2, decoys: 3}",
@@ -74,6 +77,8 @@ TINY = (
     "training.autoencoder.steps=6",
     "training.autoencoder.crop=32",
     "training.autoencoder.frames=4",
+    "training.autoencoder.picture_side=64",
+    "training.autoencoder.clip_side=40",
     "training.autoencoder.pictures={weight: 1, batch: 2}",
     "training.autoencoder.clips={weight: 1, batch: 1}",
     "training.autoencoder.optimizer.warmup_steps=2",
@@ -151,6 +156,21 @@ def ingested(state: State, raw: Path, params: Params) -> Receipt:
     store = FeatureStore(state.store, "clips")
     ingest(read_raw(raw), store, params.features, limits(params))
     return Receipt(stage="clips", tables={CLIPS.name: store.publish(CLIPS)})
+
+
+def scene_setting(state: State, clips: Receipt, params: Params, code: str = "code") -> SceneSetting:
+    """Composed scenes over a published `clips` table."""
+    table = FeatureStore(state.store, "clips").open(clips.table(CLIPS.name))
+    geometry = params.features.geometry
+    backgrounds = (Backgrounds(table, split, geometry, limits(params)) for split in (TRAIN, TEST))
+    return SceneSetting(params.seed, code, params.features, *backgrounds, cutouts())
+
+
+def composed(state: State, setting: SceneSetting) -> Receipt:
+    """The `scenes` folder, published."""
+    store = FeatureStore(state.store, "scenes")
+    build_scenes(plan_scenes(setting.params), setting, store)
+    return Receipt(stage="scenes", tables={CLIPS.name: store.publish(CLIPS)})
 
 
 def pair_setting(state: State, clips: Receipt, params: Params, digest: str = "ae", code: str = "code") -> PairSetting:

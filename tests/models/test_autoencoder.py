@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from models.autoencoder import AutoencoderConfig
-from models.autoencoder_layers import FactoredAttention, FrameNorm, TemporalConv
+from models.autoencoder_layers import FactoredAttention, FrameNorm, ResidualBlock, TemporalConv, Up
 from tests.tiny import CHANNELS, autoencoder, latents
 
 PAPER = AutoencoderConfig(
-    latent_channels=16, channels=(128, 256, 512, 512), blocks=2, groups=32, pixel_patch=1, temporal_halvings=3,
-    linear_path=False,
+    latent_channels=16, channels=(128, 256, 512, 512), blocks=2, groups=32, pixel_patch=1, spatial_halvings=3,
+    temporal_halvings=3, linear_path=False,
 )  # fmt: skip
 
 
@@ -96,32 +96,66 @@ def test_decoded_pixels_stay_in_range() -> None:
 
 
 @torch.no_grad()
-def test_the_linear_path_begins_as_the_principal_components() -> None:
+def test_the_linear_path_begins_as_the_principal_components_of_blocks_in_space_and_time() -> None:
     network = autoencoder(linear_path=True)
-    blocks = latents(400, 48) @ latents(48, 48, seed=3) + 2
+    blocks = latents(400, 96) @ latents(96, 96, seed=3) + 2
     assert network.linear is not None
     network.linear.set_components(blocks)
     centred = blocks - blocks.mean(0)
     components = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -CHANNELS:]
     expected = blocks.mean(0) + centred @ components @ components.T
-    video = blocks.reshape(400, 3, 1, 4, 4)
+    video = blocks.reshape(400, 3, 2, 4, 4)
     found = network.posterior(video).mean
-    assert torch.allclose(network.reconstruct(found, 1).reshape(400, 48), expected, atol=1e-3)
+    assert torch.allclose(network.reconstruct(found, 2).reshape(400, 96), expected, atol=2e-3)
     assert torch.allclose(found.mean(0).flatten(), torch.zeros(CHANNELS), atol=1e-4)
     assert torch.allclose(found.std(0).flatten(), torch.ones(CHANNELS), atol=1e-4)
 
 
 @torch.no_grad()
-def test_the_linear_path_averages_the_frames_of_a_latent_frame_short_ones_too() -> None:
+def test_the_linear_path_takes_a_clip_that_ends_early_as_one_that_stops() -> None:
     path = autoencoder(linear_path=True, halvings=2, channels=(8, 8, 8)).linear
     assert path is not None
     video = latents(1, 3, 7, 8, 8)
-    frames = torch.cat([path.encode(video[:, :, i : i + 1]) for i in range(7)], dim=2)
-    expected = torch.stack([frames[:, :, :4].mean(2), frames[:, :, 4:].mean(2)], dim=2)
-    assert torch.allclose(path.encode(video), expected, atol=1e-5)
-    for count in (1, 2, 3):
-        mean = frames[:, :, :count].mean(2, keepdim=True)
-        assert torch.allclose(path.encode(video[:, :, :count]), mean, atol=1e-5)
+    for frames in (1, 2, 3, 5, 7):
+        last = video[:, :, frames - 1 : frames]
+        whole = torch.cat([video[:, :, :frames], *[last] * (-frames % 4)], dim=2)
+        assert torch.equal(path.encode(video[:, :, :frames]), path.encode(whole))
+        assert torch.equal(path.decode(path.encode(whole), frames), path.decode(path.encode(whole), 8)[:, :, :frames])
+
+
+@torch.no_grad()
+def test_principal_components_are_kept_while_the_deep_layers_learn() -> None:
+    network = autoencoder(linear_path=True)
+    assert network.linear is not None
+    network.linear.set_components(latents(40, 96))
+    assert not any(parameter.requires_grad for parameter in network.linear.parameters())
+
+
+@torch.no_grad()
+def test_doubling_a_single_frame_is_no_use_since_its_copies_would_stay_equal() -> None:
+    layer, picture = Up(4, 4, double_space=True, double_time=True), latents(1, 4, 1, 3, 3)
+    torch.nn.init.normal_(layer.temporal.weight)
+    still = layer(picture.expand(-1, -1, 3, -1, -1))
+    assert still.shape[2] == 6 and layer(picture).shape[2] == 1
+    assert torch.allclose(still, layer(picture).expand_as(still), atol=1e-5)
+
+
+def test_a_residual_block_starts_as_the_identity_and_learns_at_once() -> None:
+    block, x = ResidualBlock(8, 4), latents(1, 8, 3, 4, 4)
+    assert torch.equal(block(x), x)
+    (block(x) - 1).square().mean().backward()
+    assert block.spatial2.weight.grad is not None and block.spatial2.weight.grad.any()
+
+
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last_3d])
+@torch.no_grad()
+def test_the_order_of_memory_changes_no_result(memory: torch.memory_format) -> None:
+    network, video = autoencoder(), latents(2, 3, 5, 8, 8)
+    found = network.encode(video.contiguous(memory_format=memory))
+    assert torch.allclose(found, network.encode(video), atol=1e-6)
+    assert torch.allclose(
+        network.decode(found.contiguous(memory_format=memory), 5), network.decode(found, 5), atol=1e-6
+    )
 
 
 def test_a_fresh_posterior_is_narrow() -> None:
@@ -131,7 +165,12 @@ def test_a_fresh_posterior_is_narrow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"), [({"temporal_halvings": 4}, "4 temporal halvings"), ({"groups": 24}, "multiples of groups")]
+    ("change", "message"),
+    [
+        ({"temporal_halvings": 4}, "4 temporal halvings"),
+        ({"spatial_halvings": 4}, "4 spatial halvings"),
+        ({"groups": 24}, "multiples of groups"),
+    ],
 )
 def test_impossible_shapes_are_refused(change: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -62,12 +62,15 @@ def test_every_latent_frame_is_judged_by_its_own_spread() -> None:
 def test_a_perfect_reconstruction_from_a_unit_normal_costs_nothing() -> None:
     video, zeros = latents(1, 3, 2, 8, 8).clamp(-1, 1), torch.zeros(1, 4, 1, 2, 2)
     found = autoencoder_loss(video, video, zeros, zeros, 3.0)
-    assert [float(term) for term in (found.reconstruction, found.gradient, found.kl, found.outlier)] == [0, 0, 0, 0]
+    assert [float(term) for term in (found.reconstruction, found.squared, found.gradient, found.kl, found.outlier)] == [
+        0
+    ] * 5
 
 
 def test_a_shift_of_colour_costs_reconstruction_and_no_gradient() -> None:
     video, zeros = latents(1, 3, 2, 8, 8), torch.zeros(1, 4, 1, 2, 2)
     found = autoencoder_loss(video, video + 0.5, zeros + 1, zeros, 3.0)
     assert float(found.reconstruction) == pytest.approx(0.5, abs=1e-5)
+    assert float(found.squared) == pytest.approx(0.25, abs=1e-5)
     assert float(found.gradient) == pytest.approx(0, abs=1e-5)
     assert float(found.kl) == pytest.approx(0.5)

@@ -13,7 +13,7 @@ from torch import Tensor
 from stores.model_registry.models import ModelRegistry
 from stores.model_registry.tracking import Tracking
 from stores.receipts import Receipt
-from tests.world import ROOT, World, tiny_params, without_mlflow_advice
+from tests.world import ROOT, World, composed, scene_setting, tiny_params, without_mlflow_advice
 from training.run import main
 from training.spec import TrainingSpec
 from training.trainer import checkpoint_path
@@ -38,6 +38,9 @@ def spec(world: World, *overrides: str, kind: str = "editor", code: str = "code"
     """Stage one, or the autoencoder, of the tiny world with other values."""
     params = tiny_params(*overrides)
     inputs = {"autoencoder": world.adopted, "pairs": world.pairs, "start": world.adopted}
+    if kind == "autoencoder":
+        scenes = composed(world.state, scene_setting(world.state, world.clips, world.params))
+        inputs = {"clips": world.clips, "scenes": scenes}
     return TrainingSpec.model_validate(
         {
             "kind": kind,
@@ -49,7 +52,7 @@ def spec(world: World, *overrides: str, kind: str = "editor", code: str = "code"
             "training": params.training,
             "media": params.media,
             "frame_rate": params.features.geometry.frame_rate,
-            "inputs": inputs if kind == "editor" else {"clips": world.clips},
+            "inputs": inputs,
             "inference": params.inference.model_dump_json(),
         }
     )

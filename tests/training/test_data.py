@@ -165,7 +165,9 @@ def test_pairs_of_another_text_encoder_are_refused(world: World) -> None:
 def test_crops_are_a_pure_function_of_seed_and_step(world: World) -> None:
     params = runs.spec(world).training.autoencoder
     clips = FeatureStore(world.state.store, "clips").open(world.clips.table("clips"))
-    media = load_media(clips, "train", WorkingSize(40, 8.0, 4), limits(world.params))
+    media = load_media(
+        [clips], "train", params.picture_side, WorkingSize(params.clip_side, 8.0, 4), limits(world.params)
+    )
     loader, again = CropLoader(media, params, 1), CropLoader(media, params, 1)
     again.load_state_dict({"position": 4})
     whole, rest = list(loader), list(again)
@@ -176,4 +178,13 @@ def test_crops_are_a_pure_function_of_seed_and_step(world: World) -> None:
         "clips": (1, 3, 4, 32, 32),
     }
     assert not torch.equal(CropLoader(media, params, 2).at(0).video, whole[0].video)
-    assert random_crop(media.clips[0], 4, 40, np.random.default_rng(0)).shape == (4, 40, 40, 3)
+    assert random_crop(media.clips[0], 4, 40, 1.0, np.random.default_rng(0)).shape == (4, 40, 40, 3)
+
+
+def test_a_crop_shows_more_of_a_picture_the_smaller_its_scale_and_never_less_than_its_size() -> None:
+    ramp = np.broadcast_to(np.arange(64, dtype=np.uint8)[None, None, :, None], (1, 64, 64, 3))
+    shown = [np.ptp(random_crop(ramp, 1, 32, 0.5, np.random.default_rng(seed))) for seed in range(40)]
+    assert min(shown) >= 30 and max(shown) > 48
+    unscaled = random_crop(ramp, 1, 32, 1.0, np.random.default_rng(0))
+    assert np.ptp(unscaled) == 31
+    assert random_crop(ramp[:, :40, :40], 1, 32, 0.1, np.random.default_rng(0)).shape == (1, 32, 32, 3)

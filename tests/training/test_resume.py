@@ -95,7 +95,9 @@ def test_the_autoencoder_resumes_as_exactly(world: World) -> None:
     shutil.rmtree(runs.folder(world, told))
     assert runs.train(world, told).text() == resumed.text()
     assert runs.equal(runs.final_weights(world, told, 6), weights)
-    assert resumed.figures.keys() == {"psnr_pictures", "psnr_clips"}
+    assert resumed.figures.keys() == {
+        "psnr_pictures", "psnr_clips", "composed_psnr_pictures", "composed_psnr_clips",
+    }  # fmt: skip
 
 
 WATCHER = "import time; from training import run; run.stop_with_parent(); print('on', flush=True); time.sleep(600)"

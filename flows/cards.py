@@ -1,0 +1,108 @@
+"""Model cards of shipped weights: how they were trained, on what, how long, with which curves, scores and samples."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from flows.job import Job
+from flows.settings import ROOT
+from inference.gallery import GalleryRow, gallery
+from inference.generator import Generator
+from models.build import AUTOENCODER, BASE, AnyAutoencoder, load_autoencoder
+from models.pixels import Frames, to_frames, to_video
+from models.precision import autocast
+from models.weights import load_bundle
+from stores.media_rows import COLUMNS, WorkingSize, decode_row
+from stores.model_registry.models import RegisteredModel
+from stores.model_registry.tracking import Tracking
+from stores.receipts import Receipt
+from stores.schema import CLIPS, EDIT_PAIRS
+
+SAMPLED_PICTURES, SAMPLED_CLIPS = 16, 4
+CURVES = {AUTOENCODER: ("val/psnr/pictures", "val/psnr/clips"), BASE: ("val/loss", "val/loss/text_to_image")}
+POINTS = 12
+
+
+def card(job: Job, name: str, model: RegisteredModel, receipt: Receipt) -> str:
+    """The card of the autoencoder or the base."""
+    client = Tracking(job.state).client
+    run = client.get_run(model.run_id)
+    minutes = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 60000
+    values = job.params.training.autoencoder if name == AUTOENCODER else job.params.training.base
+    network = job.params.models.autoencoder if name == AUTOENCODER else job.params.models.backbone
+    lines = [
+        f"# {name}",
+        "",
+        f"Trained {datetime.fromtimestamp(run.info.start_time / 1000, UTC):%Y-%m-%d} at commit {_commit()}:",
+        f"{values.steps} steps, {minutes:.0f} minutes on two CPU cores that did other work beside it, by",
+        f"`python -m flows.pretrain {name}`. Stored in half precision.",
+        "",
+        f"* weights: `{receipt.model(name).digest}`",
+        *(f"* {role}: `{digest}`" for role, digest in receipt.parents.items()),
+        *(f"* {key}: {value}" for key, value in receipt.figures.items()),
+        "",
+        f"![unpicked samples]({name}.jpg)",
+        "",
+        *_curves(job, model.run_id, CURVES[name]),
+        "",
+        "```json",
+        json.dumps({"model": network.model_dump(mode="json"), "training": values.model_dump(mode="json")}, indent=1),
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def samples(job: Job, name: str, model: RegisteredModel, receipt: Receipt) -> Frames:
+    """A sheet of unpicked samples: the first held-out rows by id, whatever they look like."""
+    if name == AUTOENCODER:
+        network = load_autoencoder(load_bundle(model.folder / f"{AUTOENCODER}.safetensors", AUTOENCODER))
+        return gallery(list(_reconstructions(job, network)), columns=4, shown_frames=3)
+    files = (model.folder / f"{BASE}.safetensors", model.folder / f"{AUTOENCODER}.safetensors")
+    return gallery(list(_generations(job, Generator.from_files(*files, job.params.inference))), 4, shown_frames=3)
+
+
+def _reconstructions(job: Job, network: AnyAutoencoder) -> Iterator[GalleryRow]:
+    table = job.folder("clips").open(job.receipt("clips").table(CLIPS.name))
+    geometry = job.params.features.geometry
+    size = WorkingSize(geometry.resolution, geometry.frame_rate, geometry.clip_frames)
+    rows = table.rows([*COLUMNS, "caption"], where="split = 'test'").to_pylist()
+    for kind, count in (("picture", SAMPLED_PICTURES), ("video", SAMPLED_CLIPS)):
+        for row in [row for row in rows if row["kind"] == kind][:count]:
+            side = geometry.resolution
+            frames = decode_row(row, size, job.limits)[: geometry.clip_frames, :side, :side]
+            with autocast("cpu", job.params.inference.precision):
+                made = network.decode(network.encode(to_video(frames)), len(frames))
+            yield GalleryRow(row["caption"], (frames, to_frames(made)[0]))
+
+
+def _generations(job: Job, generator: Generator) -> Iterator[GalleryRow]:
+    receipt = job.receipt("pairs-base")
+    table = job.folder("pairs-base").open(receipt.table(EDIT_PAIRS.name))
+    columns = ["id", "group", "kind", "instruction", "target_caption"]
+    rows = table.rows(columns, where="split = 'validation'").to_pylist()
+    frames = job.params.features.geometry.clip_frames
+    for kind, count in (("picture", SAMPLED_PICTURES), ("video", SAMPLED_CLIPS)):
+        for row in [row for row in rows if row["kind"] == kind][:count]:
+            made = generator.generate(row["instruction"], 1 if kind == "picture" else frames, job.params.seed)
+            yield GalleryRow(row["target_caption"], (made,))
+
+
+def _curves(job: Job, run_id: str, names: tuple[str, ...]) -> list[str]:
+    client = Tracking(job.state).client
+    found = {name: {point.step: point.value for point in client.get_metric_history(run_id, name)} for name in names}
+    steps = sorted(set.union(*(set(points) for points in found.values())))
+    kept = steps[:: max(1, -(-len(steps) // POINTS))]
+    kept = kept if not steps or kept[-1] == steps[-1] else [*kept, steps[-1]]
+    lines = [f"| step | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
+    for step in kept:
+        values = (found[name].get(step) for name in names)
+        lines.append(f"| {step} | {' | '.join('' if value is None else f'{value:.3f}' for value in values)} |")
+    return lines
+
+
+def _commit() -> str:
+    told = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return told.stdout.strip() or "unknown"
