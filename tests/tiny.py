@@ -11,6 +11,7 @@ from models.conditioning import Condition, NullCondition
 from models.editor import EditingConfig, EditModel
 from models.tasks import Task
 from models.text import TextContext, pad_texts
+from models.text_encoders.config import TextConfig, TextEncoderConfig
 from stores.schema import content_id
 
 CHANNELS, TEXT_WIDTH = 4, 12
@@ -27,6 +28,12 @@ def latents(*shape: int, seed: int = 0) -> torch.Tensor:
 def texts(*lengths: int) -> TextContext:
     """One row of token states a length."""
     return pad_texts([(latents(length, TEXT_WIDTH, seed=i),) for i, length in enumerate(lengths)])
+
+
+def minilm(max_tokens: int) -> TextConfig:
+    """The packaged text encoder alone."""
+    encoder = TextEncoderConfig(kind="minilm", source=None, max_tokens=max_tokens, dtype="float32")
+    return TextConfig(encoders=(encoder,), frame_rate_prefix=None)
 
 
 def condition(lengths: Sequence[int] = (5, 3), frames: int = 2, task: Task = Task.ADD) -> Condition:

@@ -9,12 +9,13 @@ import torch
 
 from inference.editor import Editor, EditorMismatchError, FramesRequest
 from inference.params import EditError
-from models.build import TextConfig, autoencoder_bundle, build_text_encoder, editor_bundle
+from models.build import autoencoder_bundle, build_text_encoder, editor_bundle
 from models.tasks import EDIT_TASKS, Task
 from models.weights import WeightsError, save_bundle
 from stores.receipts import ModelReceipt
 from tests.inference import tiny
 from tests.inference.tiny import SIDE, levels, window
+from tests.tiny import minilm
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,7 @@ def test_parts_that_do_not_fit_are_refused(changes: dict[str, int], message: str
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Bundles on disk, with the real text encoder."""
     folder = tmp_path_factory.mktemp("bundles")
-    text = TextConfig(encoder="minilm", max_tokens=16)
+    text = minilm(16)
     encoder = build_text_encoder(text)
     config = tiny.NETWORK_CONFIG.model_copy(
         update={"text": text, "text_revision": encoder.revision, "text_widths": encoder.widths}
