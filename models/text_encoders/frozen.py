@@ -88,22 +88,30 @@ class FrozenEncoder:
 def _load(config: TextEncoderConfig, files: EncoderFiles) -> tuple[Any, Any]:
     import transformers
 
+    # What it reports at length about weights that are too many or too few is judged below.
+    transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     family = FAMILIES[config.kind]
     name = f"text encoder {config.kind} in {config.source or 'its package'}"
-    found = json.loads((files.model / "config.json").read_text()).get("model_type")
-    if found not in family.model_types:
-        # Another architecture would load without an error, its weights left at random.
-        raise TextEncoderError(f"{name}: a model of type {found!r}, not {' or '.join(family.model_types)}")
     try:
-        tokenizer = getattr(transformers, family.tokenizer).from_pretrained(files.tokenizer, padding_side="right")
-        model, told = getattr(transformers, family.model).from_pretrained(
-            files.model, dtype=getattr(torch, config.dtype), use_safetensors=True, output_loading_info=True
+        found = json.loads((files.model / "config.json").read_text()).get("model_type")
+        if found not in family.model_types:
+            # Another architecture would load without an error, its weights left at random.
+            raise TypeError(f"a model of type {found!r}, not {' or '.join(family.model_types)}")
+        tokenizer = getattr(transformers, family.tokenizer).from_pretrained(
+            files.tokenizer, padding_side="right", trust_remote_code=False
         )
-    except (OSError, ValueError, ImportError) as error:
+        model, told = getattr(transformers, family.model).from_pretrained(
+            files.model,
+            dtype=getattr(torch, config.dtype),
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
+    except Exception as error:  # damaged files fail in many ways, each with an exception of its own
         reason = " ".join(str(error).split())
-        raise TextEncoderError(f"{name}: {reason}; it needs weights in safetensors and a tokenizer") from error
-    lacking = sorted({*told["missing_keys"], *map(str, told["mismatched_keys"])})
+        raise TextEncoderError(f"{name}: {reason}; it needs config, safetensors and tokenizer of its kind") from error
+    lacking = sorted({*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"])})
     if lacking:
         raise TextEncoderError(f"{name}: {len(lacking)} weights are missing or misshapen, first {lacking[0]}")
     return tokenizer, model.eval().requires_grad_(False)

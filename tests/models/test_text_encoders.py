@@ -238,6 +238,12 @@ def test_a_damaged_checkpoint_is_refused(folders: dict[str, Path], tmp_path: Pat
     lost = "encoder.final_layer_norm.weight"
     save_file({k: v for k, v in weights.items() if k != lost}, folder / "model.safetensors", {"format": "pt"})
     assert f"1 weights are missing or misshapen, first {lost}" in opened(config("ul2", folder))
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-9])
+    assert "safetensors" in opened(config("ul2", folder))
+    save_file(weights | {lost: torch.ones(3)}, folder / "model.safetensors", {"format": "pt"})
+    assert lost in opened(config("ul2", folder))
     (folder / "model.safetensors").unlink()
     torch.save(weights, folder / "pytorch_model.bin")
     assert "safetensors" in opened(config("ul2", folder)), "nothing is unpickled"
+    (folder / "config.json").write_text("{")
+    assert "config" in opened(config("ul2", folder))
