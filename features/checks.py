@@ -186,7 +186,7 @@ def _latent_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
         "finite": float(finite.mean()) if whole and values.size else 0.0,
         "largest": float(np.abs(values[finite]).max(initial=0.0)),
         "deviation": float(values[finite].std()) if finite.any() else 0.0,
-        "text_tokens": min((len(part) for part in row["text_states"]), default=0),
+        "text_tokens": len(row["text_states"][0]) if row["text_states"] else 0,
         "has_source": row["source_latents"] is not None,
     }
 

@@ -25,6 +25,7 @@ class PairEncoder:
         self._precision: Precision = precision
         self.autoencoder = autoencoder_digest
         self.text_encoder = text.revision
+        self.frame_rate_prefix = text.frame_rate_prefix
 
     def latent_shape(self, frames: int, size: int) -> list[int]:
         """Shape [c l h w] of the latents of a square clip."""

@@ -14,6 +14,7 @@ from features.params import FeaturesParams
 from features.plan import IMAGE_EDIT, TEXT_TO_VIDEO, PlannedRow
 from features.tasks import add, global_look, remove, replace
 from features.tasks.draft import Draft, Materials, draw_scene
+from models.text import with_frame_rate
 from stores.clip_writer import encode_picture
 from stores.feature_store import FeatureStore
 from stores.schema import CONSTANTS, EDIT_PAIRS, content_id
@@ -83,7 +84,7 @@ def build_shard(rows: Sequence[PlannedRow], setting: PairSetting, store: Feature
     targets = setting.encoder.latents([triple.target for triple in triples])
     edited = [triple.source for triple in triples if triple.source is not None]
     sources = iter(setting.encoder.latents(edited))
-    texts = setting.encoder.texts([triple.instruction for triple in triples])
+    texts = setting.encoder.texts([_prompt(triple, setting.encoder) for triple in triples])
     records = [
         _record(row, triple, setting)
         | {
@@ -139,6 +140,10 @@ def _constant(
         "autoencoder": encoder.autoencoder,
         "text_encoder": encoder.text_encoder,
     }
+
+
+def _prompt(triple: Triple, encoder: PairEncoder) -> str:
+    return with_frame_rate(triple.instruction, len(triple.target), encoder.frame_rate_prefix)
 
 
 def _record(row: PlannedRow, triple: Triple, setting: PairSetting) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from models.precision import autocast
 from models.sampler import euler, linear_quadratic_times
 from models.shapes import FlowTime, Latent, LatentShape
 from models.tasks import Task
-from models.text import TextContext, TextEncoder, join_texts
+from models.text import TextContext, TextEncoder, join_texts, with_frame_rate
 from models.weights import load_bundle
 from stores.receipts import ModelReceipt
 
@@ -158,12 +158,16 @@ class Editor:
         return Condition(
             source=self._encode(*(request.frames for request in requests)),
             # Encoded one by one and then padded, so that no text's states depend on its neighbours' lengths.
-            text=join_texts([self._text(checked_instruction(request.instruction)) for request in requests]),
+            text=join_texts([self._text(self._prompt(request)) for request in requests]),
             task=torch.tensor([int(task) for task in tasks], device=self.device),
             # Single frames were trained at random temporal positions (Movie Gen Edit, section 5.1.2), so any will do;
             # 0 exists in every model, makes a picture the first frame of a clip, and is where clips were trained.
             offsets=torch.zeros(len(requests), dtype=torch.long, device=self.device),
         )
+
+    def _prompt(self, request: FramesRequest) -> str:
+        rate = self._text_encoder.frame_rate_prefix
+        return with_frame_rate(checked_instruction(request.instruction), len(request.frames), rate)
 
     def _sample(self, condition: Condition, requests: Sequence[FramesRequest]) -> Latent:
         settings, shape = requests[0].settings, condition.source.shape[1:]

@@ -27,7 +27,7 @@ from models.pixels import Frames, to_frames
 from models.precision import autocast
 from models.sampler import euler, linear_quadratic_times
 from models.tasks import Task
-from models.text import TextEncoder
+from models.text import TextEncoder, with_frame_rate
 from models.weights import Bundle, load_bundle, load_into
 from stores.clip_writer import encode_clip
 
@@ -60,7 +60,8 @@ class Generator:
         # The base looks at neither source nor task; both are there because guidance is written for editors.
         black = torch.zeros_like(noise)
         tasks = torch.tensor([int(Task.TEXT_TO_VIDEO)])
-        text = self._text.encode([checked_instruction(prompt)])
+        said = with_frame_rate(checked_instruction(prompt), frames, self._text.frame_rate_prefix)
+        text = self._text.encode([said])
         condition = Condition(black, text, tasks, torch.zeros(1, dtype=torch.long))
         null = NullCondition(self._text.encode([""]), black)
         scales = GuidanceScales(video=1.0, text=params.guidance_scale)

@@ -37,6 +37,14 @@ def built(preset: str) -> AnyBackbone:
         return build_base(config)
 
 
+@pytest.mark.parametrize("preset", ["paper-30b", "paper-5b"])
+def test_a_paper_preset_reads_the_papers_encoders(preset: str) -> None:
+    text = params(preset).models.text
+    assert [(encoder.kind, encoder.max_tokens) for encoder in text.encoders][::2] == [("ul2", 256), ("metaclip", 256)]
+    assert text.encoders[1].kind == "byt5"
+    assert text.frame_rate_prefix == params(preset).features.geometry.frame_rate
+
+
 def parameters(network: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
