@@ -1,0 +1,105 @@
+"""Temporal tiling: long clips through the autoencoder a few latent frames at a time (Movie Gen, section 3.1.1)."""
+
+from itertools import pairwise
+from typing import Protocol, Self, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor
+
+from models.shapes import Latent, Video
+
+
+class TilingConfig(BaseModel):
+    """Length of a tile and what neighbouring tiles share when decoding, both in latent frames.
+
+    The paper's tiles are 4 latent frames (32 raw ones at its factor of 8), sharing 2 in the decoder and none in the
+    encoder.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    latent_frames: int = Field(ge=1)
+    overlap: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _tiles_move_on(self) -> Self:
+        if self.overlap >= self.latent_frames:
+            raise ValueError(f"overlap {self.overlap} is not smaller than a tile of {self.latent_frames} latent frames")
+        return self
+
+
+class TemporalShape(Protocol):
+    """What tiling reads of an autoencoder's config."""
+
+    @property
+    def temporal_factor(self) -> int: ...
+
+
+@runtime_checkable
+class VideoAutoencoder(Protocol):
+    """What can be tiled: T frames give ceil(T / factor) latent frames, and latent frame i stands for the raw frames
+    from i times the factor on."""
+
+    @property
+    def config(self) -> TemporalShape: ...
+
+    def encode(self, video: Video) -> Latent: ...
+
+    def decode(self, latents: Latent, frames: int) -> Video: ...
+
+
+def encode_tiled(autoencoder: VideoAutoencoder, video: Video, tile: TilingConfig) -> Latent:
+    """Latents of a clip encoded tile by tile, without overlap; a clip of one tile is encoded whole."""
+    length = tile.latent_frames * autoencoder.config.temporal_factor
+    if video.shape[2] <= length:
+        return autoencoder.encode(video)
+    return torch.cat([autoencoder.encode(part) for part in video.split(length, dim=2)], dim=2)
+
+
+def decode_tiled(autoencoder: VideoAutoencoder, latents: Latent, frames: int, tile: TilingConfig) -> Video:
+    """The video of latents decoded tile by tile, blended where tiles overlap; one tile is decoded whole.
+
+    Raises:
+        ValueError: more than one tile, and `frames` does not end in the last latent frame.
+    """
+    count, factor = latents.shape[2], autoencoder.config.temporal_factor
+    if count <= tile.latent_frames:
+        return autoencoder.decode(latents, frames)
+    if -(-frames // factor) != count:
+        raise ValueError(f"{frames} frames are not the length of {count} latent frames of {factor} frames each")
+    video: Tensor | None = None
+    for part, weights in zip(plan_tiles(count, tile), tile_weights(frames, factor, tile), strict=True):
+        span = slice(part.start * factor, min(part.stop * factor, frames))
+        made = autoencoder.decode(latents[:, :, part.start : part.stop], span.stop - span.start)
+        if video is None:
+            video = made.new_zeros((*made.shape[:2], frames, *made.shape[3:]))
+        video[:, :, span] += weights[span].to(made)[:, None, None] * made
+    assert video is not None
+    return video
+
+
+def plan_tiles(latent_frames: int, tile: TilingConfig) -> tuple[range, ...]:
+    """Latent frames of each tile; the last may be shorter, but always has frames that no other has."""
+    if latent_frames <= tile.latent_frames:
+        return (range(latent_frames),)
+    starts = range(0, latent_frames - tile.overlap, tile.latent_frames - tile.overlap)
+    return tuple(range(start, min(start + tile.latent_frames, latent_frames)) for start in starts)
+
+
+def tile_weights(frames: int, factor: int, tile: TilingConfig) -> Float[Tensor, "tiles f"]:
+    """The share of every tile in every raw frame.
+
+    The paper prints the weight j/N of frame j of N shared ones for the earlier tile, which would jump at both ends;
+    here it is the later tile's, which so fades in from 0 to the 1 it has after the overlap.
+    """
+    tiles = plan_tiles(-(-frames // factor), tile)
+    weights = torch.zeros(len(tiles), frames)
+    weights[0, : tiles[0].stop * factor] = 1
+    for number, (before, part) in enumerate(pairwise(tiles), start=1):
+        shared = slice(part.start * factor, before.stop * factor)
+        rising = torch.arange(shared.stop - shared.start) / max(shared.stop - shared.start, 1)
+        weights[:number, shared] *= 1 - rising
+        weights[number, shared] = rising
+        weights[number, shared.stop : part.stop * factor] = 1
+    return weights
