@@ -87,17 +87,19 @@ def _pair_setting(job: Job, stage: str, encoders: Receipt) -> PairSetting:
     autoencoder = load_autoencoder(load_bundle(model.folder / "autoencoder.safetensors", AUTOENCODER))
     text = build_text_encoder(job.params.models.text)
     clips = job.folder("clips").open(job.receipt("clips").table(CLIPS.name))
-    geometry = job.params.features.geometry
+    geometry, edit = job.params.features.geometry, job.params.inference
     return PairSetting(
         stage=stage,
         seed=job.params.seed,
         # All that a row is made from besides the parameters: when any of it changes, rows are made anew.
-        code=content_id(code_digest(*CODE), clips.receipt.digest, _file_digest(job), job.params.inference.precision),
+        code=content_id(
+            code_digest(*CODE), clips.receipt.digest, _file_digest(job), edit.precision, edit.tiling.model_dump_json()
+        ),
         params=job.params.features,
         train=Backgrounds(clips, TRAIN, geometry, job.limits),
         test=Backgrounds(clips, TEST, geometry, job.limits),
         cutouts=Cutouts(read_cutouts(job.data, NOUNS)),
-        encoder=PairEncoder(autoencoder, model.digest, text, job.params.inference.precision),
+        encoder=PairEncoder(autoencoder, model.digest, text, edit.precision, edit.tiling),
     )
 
 

@@ -20,6 +20,7 @@ from inference.windows import edit_stream
 from models.autoencoder import Autoencoder
 from models.build import AUTOENCODER, load_autoencoder
 from models.pixels import Frames, to_frames, to_video
+from models.tiling import decode_tiled, encode_tiled
 from models.weights import load_bundle
 from stores.clip_files import probe, stream_frames
 from stores.clip_writer import encode_clip, encode_picture
@@ -88,8 +89,8 @@ def _reconstructed(autoencoder: Autoencoder, source: bytes, params: InferencePar
 
     @torch.inference_mode()
     def through(window: Frames) -> Frames:
-        latents = autoencoder.encode(to_video(window).to(device))
-        decoded: Frames = to_frames(autoencoder.decode(latents, len(window)))[0]
+        latents = encode_tiled(autoencoder, to_video(window).to(device), params.tiling)
+        decoded: Frames = to_frames(decode_tiled(autoencoder, latents, len(window), params.tiling))[0]
         return decoded
 
     info = probe(bytes(source), limits)

@@ -1,7 +1,7 @@
 """Temporal tiling: long clips through the autoencoder a few latent frames at a time (Movie Gen, section 3.1.1)."""
 
 from itertools import pairwise
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -15,20 +15,21 @@ class TilingConfig(BaseModel):
     """Length of a tile and what neighbouring tiles share when decoding, both in latent frames.
 
     The paper's tiles are 4 latent frames (32 raw ones at its factor of 8), sharing 2 in the decoder and none in the
-    encoder.
+    encoder. With three or more, no tile of a longer clip need be a single latent frame (see `plan_tiles`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    latent_frames: int = Field(ge=1)
+    latent_frames: int = Field(ge=3)
     overlap: int = Field(ge=0)
 
     @model_validator(mode="after")
-    def _tiles_move_on(self) -> Self:
+    def _tiles_move_on(self) -> "TilingConfig":
         if self.overlap >= self.latent_frames:
             raise ValueError(f"overlap {self.overlap} is not smaller than a tile of {self.latent_frames} latent frames")
         return self
 
 
+@runtime_checkable
 class TemporalShape(Protocol):
     """What tiling reads of an autoencoder's config."""
 
@@ -51,10 +52,11 @@ class VideoAutoencoder(Protocol):
 
 def encode_tiled(autoencoder: VideoAutoencoder, video: Video, tile: TilingConfig) -> Latent:
     """Latents of a clip encoded tile by tile, without overlap; a clip of one tile is encoded whole."""
-    length = tile.latent_frames * autoencoder.config.temporal_factor
-    if video.shape[2] <= length:
+    frames, factor = video.shape[2], autoencoder.config.temporal_factor
+    if frames <= tile.latent_frames * factor:
         return autoencoder.encode(video)
-    return torch.cat([autoencoder.encode(part) for part in video.split(length, dim=2)], dim=2)
+    parts = plan_tiles(-(-frames // factor), tile.latent_frames, overlap=0)
+    return torch.cat([autoencoder.encode(video[:, :, part.start * factor : part.stop * factor]) for part in parts], 2)
 
 
 def decode_tiled(autoencoder: VideoAutoencoder, latents: Latent, frames: int, tile: TilingConfig) -> Video:
@@ -68,8 +70,9 @@ def decode_tiled(autoencoder: VideoAutoencoder, latents: Latent, frames: int, ti
         return autoencoder.decode(latents, frames)
     if -(-frames // factor) != count:
         raise ValueError(f"{frames} frames are not the length of {count} latent frames of {factor} frames each")
+    parts = plan_tiles(count, tile.latent_frames, tile.overlap)
     video: Tensor | None = None
-    for part, weights in zip(plan_tiles(count, tile), tile_weights(frames, factor, tile), strict=True):
+    for part, weights in zip(parts, tile_weights(parts, frames, factor), strict=True):
         span = slice(part.start * factor, min(part.stop * factor, frames))
         made = autoencoder.decode(latents[:, :, part.start : part.stop], span.stop - span.start)
         if video is None:
@@ -79,27 +82,33 @@ def decode_tiled(autoencoder: VideoAutoencoder, latents: Latent, frames: int, ti
     return video
 
 
-def plan_tiles(latent_frames: int, tile: TilingConfig) -> tuple[range, ...]:
-    """Latent frames of each tile; the last may be shorter, but always has frames that no other has."""
-    if latent_frames <= tile.latent_frames:
-        return (range(latent_frames),)
-    starts = range(0, latent_frames - tile.overlap, tile.latent_frames - tile.overlap)
-    return tuple(range(start, min(start + tile.latent_frames, latent_frames)) for start in starts)
+def plan_tiles(latent_frames: int, length: int, overlap: int) -> list[range]:
+    """Latent frames of each tile; the last may be shorter, but always has frames that no other has.
+
+    A single latent frame left over takes one from the tile before: the autoencoder would see a picture, in which it
+    has no temporal attention.
+    """
+    if latent_frames <= length:
+        return [range(latent_frames)]
+    starts = range(0, latent_frames - overlap, length - overlap)
+    tiles = [range(start, min(start + length, latent_frames)) for start in starts]
+    if len(tiles[-1]) == 1:
+        tiles[-2:] = [range(tiles[-2].start, latent_frames - 2), range(latent_frames - 2, latent_frames)]
+    return tiles
 
 
-def tile_weights(frames: int, factor: int, tile: TilingConfig) -> Float[Tensor, "tiles f"]:
+def tile_weights(tiles: list[range], frames: int, factor: int) -> Float[Tensor, "tiles f"]:
     """The share of every tile in every raw frame.
 
     The paper prints the weight j/N of frame j of N shared ones for the earlier tile, which would jump at both ends;
     here it is the later tile's, which so fades in from 0 to the 1 it has after the overlap.
     """
-    tiles = plan_tiles(-(-frames // factor), tile)
     weights = torch.zeros(len(tiles), frames)
     weights[0, : tiles[0].stop * factor] = 1
     for number, (before, part) in enumerate(pairwise(tiles), start=1):
-        shared = slice(part.start * factor, before.stop * factor)
-        rising = torch.arange(shared.stop - shared.start) / max(shared.stop - shared.start, 1)
-        weights[:number, shared] *= 1 - rising
-        weights[number, shared] = rising
-        weights[number, shared.stop : part.stop * factor] = 1
+        start, stop = part.start * factor, before.stop * factor
+        rising = torch.arange(stop - start) / max(stop - start, 1)
+        weights[:number, start:stop] *= 1 - rising
+        weights[number, start:stop] = rising
+        weights[number, stop : part.stop * factor] = 1
     return weights
