@@ -18,6 +18,7 @@ from flows.job import Job
 from flows.revision import code_digest
 from flows.steps import Steps
 from models.build import AUTOENCODER, build_text_encoder, load_autoencoder
+from models.tasks import Task
 from models.weights import load_bundle
 from stores.feature_store import FeatureStore
 from stores.model_registry.tracking import Tracking, lineage_tags
@@ -69,7 +70,8 @@ def build_evaluation_cases(job: Job, steps: Steps) -> Receipt:
         seed=job.params.evaluation.seed,
         code=code_digest("features"),
         params=params,
-        tasks=tuple(params.pairs["one"].tasks),
+        # Of an identity nothing can be scored but what it keeps, and it has no decoys; see benchmarks/gates.py.
+        tasks=tuple(task for task in params.pairs["one"].tasks if task != Task.IDENTITY.label),
         backgrounds=Backgrounds(job.folder("clips").open(clips), TEST, params.geometry, job.limits),
         cutouts=Cutouts(read_cutouts(job.data, NOUNS)),
     )
