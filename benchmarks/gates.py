@@ -1,6 +1,6 @@
 """Two gates before any tuning: an editor can overfit 64 pairs, and an instruction to change nothing changes nothing.
 
-`python -m benchmarks.gates` trains an editor from the shipped weights on 64 composed image edits and as many
+`python -m benchmarks.gates` trains an editor from the shipped weights on 64 composed image edits and half as many
 identities. Gate one: asked again, the edits come back as near to their truths as the autoencoder allows, but for 3 dB.
 Gate two: on held-out pictures, in a wording never trained on and with the predicted task, an identity comes back within
 2 dB of the copy through the autoencoder. A fault anywhere between composer and sampler shows here first. Writes
@@ -36,7 +36,7 @@ from stores.schema import content_id
 RESULT = ROOT / "benchmarks" / "results" / "gates.json"
 OVERFIT_MARGIN_DB = 3.0
 IDENTITY_MARGIN_DB = 2.0
-DEFAULT = GateSize(pairs=64, identities=64, held_out=32, steps=1500, batch=32)
+DEFAULT = GateSize(pairs=64, identities=32, held_out=32, steps=2000, batch=16)
 
 
 def run_gates(job: Job, weights: Path, size: GateSize) -> dict[str, float]:

@@ -77,7 +77,7 @@ def test_edits_and_identities_are_trained_on_and_other_identities_held_out() -> 
     assert Counter(row.task for row in edits) == {"add": 32, "remove": 32}
     assert {row.task for row in [*kept, *held_out]} == {"identity"}
     assert {row.split for row in [*edits, *kept]} == {"train"} and {row.split for row in held_out} == {"validation"}
-    assert len({row.number for row in [*edits, *kept]}) == len(edits) + len(kept) == 128
+    assert len({row.number for row in [*edits, *kept]}) == len(edits) + len(kept) == 96
 
 
 def test_the_record_says_what_was_measured_on_what() -> None:
