@@ -168,7 +168,7 @@ def _pair_summary(table: pa.Table) -> pd.DataFrame:
     return frame.assign(
         **{str(name): numbers[name] for name in numbers},
         source_agrees=numbers["has_source"] == edits if len(numbers) else [],
-        edit_agrees=~edits | (frame["edit_share"].fillna(0) > 0),
+        edit_agrees=~edits | ((frame["edit_share"].fillna(0) > 0) == (frame["task"] != Task.IDENTITY.label)),
         scene_splits=_splits_of_scenes(frame),
     )
 

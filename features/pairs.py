@@ -12,7 +12,7 @@ from features.instructions import phrase
 from features.materials import Backgrounds
 from features.params import FeaturesParams
 from features.plan import IMAGE_EDIT, TEXT_TO_VIDEO, PlannedRow
-from features.tasks import add, global_look, remove, replace
+from features.tasks import add, global_look, identity, remove, replace
 from features.tasks.draft import Draft, Materials, draw_scene
 from models.text import with_frame_rate
 from stores.clip_writer import encode_picture
@@ -25,6 +25,7 @@ DRAWERS: dict[str, Drawer] = {
     "remove": remove.draw,
     "replace": replace.draw,
     "global": global_look.draw,
+    "identity": identity.draw,
 }
 CHANGED = 8  # levels of 255: what counts as edited in the mask
 

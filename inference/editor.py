@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from inference.params import EditError, EditSettings, InferenceParams, checked_instruction
@@ -29,6 +30,7 @@ from models.sampler import euler, linear_quadratic_times
 from models.shapes import FlowTime, Latent, LatentShape
 from models.tasks import Task
 from models.text import TextContext, TextEncoder, join_texts, with_frame_rate
+from models.tiling import decode_tiled, encode_tiled
 from models.weights import load_bundle
 from stores.receipts import ModelReceipt
 
@@ -137,14 +139,14 @@ class Editor:
             raise EditError(
                 "the model gave values that are not finite: weights, guidance scale and precision do not fit"
             )
-        edited = to_frames(self._autoencoder.decode(latents, requests[0].frames.shape[0]))
+        edited = self._decode(latents, requests[0].frames.shape[0])
         seconds = (time.perf_counter() - started) / len(requests)
         return [EditedFrames(frames, task, seconds) for frames, task in zip(edited, tasks, strict=True)]
 
     @torch.inference_mode()
     def reconstruct(self, frames: Frames) -> Frames:
         """Frames through the autoencoder and back: the most that an edit can keep of its source."""
-        decoded: Frames = to_frames(self._autoencoder.decode(self._encode(frames), frames.shape[0]))[0]
+        decoded: Frames = self._decode(self._encode(frames), frames.shape[0])[0]
         return decoded
 
     @torch.inference_mode()
@@ -199,8 +201,12 @@ class Editor:
     def _encode(self, *clips: Frames) -> Latent:
         # In the precision of the training tables. Decoding is always fp32: bf16 would band smooth areas.
         with autocast(self.device, self.params.precision):
-            latents: Latent = self._autoencoder.encode(torch.cat([to_video(clip) for clip in clips]).to(self.device))
+            videos = torch.cat([to_video(clip) for clip in clips]).to(self.device)
+            latents: Latent = encode_tiled(self._autoencoder, videos, self.params.tiling)
         return latents.float()
+
+    def _decode(self, latents: Latent, frames: int) -> NDArray[np.uint8]:
+        return to_frames(decode_tiled(self._autoencoder, latents, frames, self.params.tiling))
 
     def _check_batch(self, requests: Sequence[FramesRequest]) -> None:
         if not requests:

@@ -28,6 +28,7 @@ from models.precision import autocast
 from models.sampler import euler, linear_quadratic_times
 from models.tasks import Task
 from models.text import TextEncoder, with_frame_rate
+from models.tiling import decode_tiled
 from models.weights import Bundle, load_bundle, load_into
 from stores.clip_writer import encode_clip
 
@@ -68,7 +69,7 @@ class Generator:
         times = linear_quadratic_times(params.num_inference_steps, params.emulated_steps)
         latents = euler(guided(self._velocity, condition, null, scales), noise, times)
         with autocast("cpu", params.precision):
-            found: Frames = to_frames(self._autoencoder.decode(latents, frames))[0]
+            found: Frames = to_frames(decode_tiled(self._autoencoder, latents, frames, params.tiling))[0]
         return found
 
     def _velocity(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "training": {"stores", "models"},
     "inference": {"stores", "models"},
     "flows": {"features", "training", "inference", "stores", "models"},
+    "benchmarks": {"flows", "features", "training", "inference", "stores", "models"},
 }
 HOMES = {
     "av": {"stores/clip_files.py", "stores/clip_writer.py"},

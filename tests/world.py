@@ -167,7 +167,9 @@ def pair_setting(state: State, clips: Receipt, params: Params, digest: str = "ae
         train=Backgrounds(table, TRAIN, geometry, limits(params)),
         test=Backgrounds(table, TEST, geometry, limits(params)),
         cutouts=cutouts(),
-        encoder=PairEncoder(tiny_autoencoder(params), digest, text_encoder(params.models.text), "fp32"),
+        encoder=PairEncoder(
+            tiny_autoencoder(params), digest, text_encoder(params.models.text), "fp32", params.inference.tiling
+        ),
     )
 
 

@@ -42,7 +42,7 @@ def fit_stage(spec: TrainingSpec, state: State) -> Receipt | None:
     registry = ModelRegistry(Tracking(state))
     network, config = start_network(spec, registry)
     table = open_pairs(spec, state, config)
-    module = VelocityModule(network, table.nulls, stage, spec.seed, spec.models.backbone.max_latent_frames)
+    module = VelocityModule(network, table.nulls, stage, spec.seed, config.backbone.max_latent_frames)
     _apply_options(network, spec)
     folder = state.checkpoints / spec.stage / spec.key()
     with Tracking(state).run(spec.experiment, spec.stage, spec.key(), spec.model_dump(exclude={"inputs"})) as run:

@@ -119,7 +119,9 @@ def world(imported: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
         adopted = training.adopt_weights(Job(params, state), PlainSteps())
     clips = ingested(state, raw_folder(folder / "raw"), params)
     autoencoder = load_autoencoder(load_bundle(imported / "weights" / "autoencoder.safetensors", AUTOENCODER))
-    encoder = PairEncoder(autoencoder, adopted.model(AUTOENCODER).digest, text_encoder(), "fp32")
+    encoder = PairEncoder(
+        autoencoder, adopted.model(AUTOENCODER).digest, text_encoder(), "fp32", params.inference.tiling
+    )
     setting = replace(pair_setting(state, clips, params), encoder=encoder)
     return World(state, params, clips, paired(state, setting, params.features), adopted)
 

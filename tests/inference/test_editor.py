@@ -192,3 +192,15 @@ def test_missing_and_exchanged_files_are_refused(files: Path) -> None:
         Editor.from_files(files / "none.safetensors", files / "autoencoder.safetensors", tiny.params())
     with pytest.raises(WeightsError, match="expected 'editor'"):
         Editor.from_files(files / "autoencoder.safetensors", files / "editor.safetensors", tiny.params())
+
+
+def test_a_window_longer_than_a_tile_goes_through_the_autoencoder_in_tiles() -> None:
+    tiled, whole = (
+        tiny.editor(window_frames=16, tiling={"latent_frames": length, "overlap": overlap})
+        for length, overlap in ((4, 2), (8, 0))
+    )
+    assert levels(tiled.reconstruct(window(16)), whole.reconstruct(window(16))) > 0
+    still = window(1).repeat(16, axis=0)
+    assert levels(tiled.reconstruct(still), whole.reconstruct(still)) <= 1
+    edits = [one.edit_frames(window(8), "make it red", tiny.settings(one, task="add")) for one in (tiled, whole)]
+    assert np.array_equal(edits[0].frames, edits[1].frames), "one tile is the whole window"

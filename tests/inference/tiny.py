@@ -83,6 +83,7 @@ def params(**changes: Any) -> InferenceParams:
         "resolution": SIDE,
         "window_frames": 8,
         "window_overlap": 2,
+        "tiling": {"latent_frames": 4, "overlap": 2},
         "keep_source_detail": False,
         "detail_threshold": 0.03,
         "limits": {"max_pixels": 1 << 24, "max_frames": 4000, "max_seconds": 600},

@@ -55,7 +55,7 @@ def test_rows_hold_a_part_an_encoder_and_say_the_rate_of_clips(paired: Paired) -
 def test_quoted_text_is_stored_and_read_back(paired: Paired) -> None:
     params = paired.world.params
     encoder = build_text_encoder(params.models.text)
-    pairs = PairEncoder(tiny_autoencoder(params), "digest", encoder, "fp32")
+    pairs = PairEncoder(tiny_autoencoder(params), "digest", encoder, "fp32", params.inference.tiling)
     rows = [states_of(parts, encoder.widths) for parts in pairs.texts([SIGN, "remove the dog", ""])]
     assert [len(row[1]) for row in rows] == [len("open") + 1, 0, 0]
     assert pad_texts(rows).parts[1].mask.sum(dim=1).tolist() == [5, 0, 0]
