@@ -17,8 +17,14 @@ from features.vocabulary import NOUNS
 from flows.job import Job
 from inference.editor import Editor, FramesRequest
 from inference.params import InferenceParams, Overrides, edit_settings
-from models.autoencoder import Autoencoder
-from models.build import LoadedEditor, NetworkConfig, build_text_encoder, editor_from_base, load_autoencoder
+from models.build import (
+    AnyAutoencoder,
+    LoadedEditor,
+    NetworkConfig,
+    build_text_encoder,
+    editor_from_base,
+    load_autoencoder,
+)
 from models.conditioning import Condition
 from models.editor import EditModel
 from models.loss import velocity_error
@@ -67,7 +73,7 @@ class GateEditor:
 
     def __init__(self, job: Job, autoencoder: Bundle, base: Bundle) -> None:
         self._job, self._digest = job, autoencoder.digest()
-        self._autoencoder: Autoencoder = load_autoencoder(autoencoder)
+        self._autoencoder: AnyAutoencoder = load_autoencoder(autoencoder)
         with torch.random.fork_rng():
             torch.manual_seed(job.params.seed)
             made: tuple[EditModel, NetworkConfig] = editor_from_base(base, job.params.models.editing)
