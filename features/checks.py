@@ -168,7 +168,7 @@ def _pair_summary(table: pa.Table) -> pd.DataFrame:
     return frame.assign(
         **{str(name): numbers[name] for name in numbers},
         source_agrees=numbers["has_source"] == edits if len(numbers) else [],
-        edit_agrees=~edits | (frame["edit_share"].fillna(0) > 0),
+        edit_agrees=~edits | ((frame["edit_share"].fillna(0) > 0) == (frame["task"] != Task.IDENTITY.label)),
         scene_splits=_splits_of_scenes(frame),
     )
 
@@ -186,7 +186,7 @@ def _latent_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
         "finite": float(finite.mean()) if whole and values.size else 0.0,
         "largest": float(np.abs(values[finite]).max(initial=0.0)),
         "deviation": float(values[finite].std()) if finite.any() else 0.0,
-        "text_tokens": min((len(part) for part in row["text_states"]), default=0),
+        "text_tokens": len(row["text_states"][0]) if row["text_states"] else 0,
         "has_source": row["source_latents"] is not None,
     }
 

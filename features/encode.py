@@ -9,6 +9,7 @@ from models.build import AnyAutoencoder
 from models.pixels import to_video
 from models.precision import Precision, autocast
 from models.text import TextEncoder, TrimmedText
+from models.tiling import TilingConfig, encode_tiled
 
 
 class PairEncoder:
@@ -20,11 +21,14 @@ class PairEncoder:
         autoencoder_digest: str,
         text: TextEncoder,
         precision: Precision,
+        tiling: TilingConfig,
     ) -> None:
         self._autoencoder, self._text = autoencoder, text
+        self._tiling = tiling
         self._precision: Precision = precision
         self.autoencoder = autoencoder_digest
         self.text_encoder = text.revision
+        self.frame_rate_prefix = text.frame_rate_prefix
 
     def latent_shape(self, frames: int, size: int) -> list[int]:
         """Shape [c l h w] of the latents of a square clip."""
@@ -38,7 +42,7 @@ class PairEncoder:
         else is in it, and a row that is made again alone would differ. It costs a quarter more time.
         """
         with autocast("cpu", self._precision):
-            return [_half(self._autoencoder.encode(to_video(clip))[0]) for clip in clips]
+            return [_half(encode_tiled(self._autoencoder, to_video(clip), self._tiling)[0]) for clip in clips]
 
     def texts(self, texts: Sequence[str]) -> list[list[bytes]]:
         """Trimmed states of each text, one float16 block an encoder.

@@ -34,6 +34,17 @@ PHRASINGS: dict[str, tuple[str, ...]] = {
         "give everything a {look} look",
         "let it look {look}",
     ),
+    "identity": (
+        "keep it as it is",
+        "change nothing",
+        "leave everything as it is",
+        "do not edit anything",
+        "keep the picture the same",
+        "no change at all",
+        "return it unchanged",
+        "do nothing to it",
+        "leave it alone",
+    ),
     "text_to_video": (
         "generate a video of {caption}",
         "create {caption}",

@@ -12,8 +12,9 @@ from features.instructions import phrase
 from features.materials import Backgrounds
 from features.params import FeaturesParams
 from features.plan import IMAGE_EDIT, TEXT_TO_VIDEO, PlannedRow
-from features.tasks import add, global_look, remove, replace
+from features.tasks import add, global_look, identity, remove, replace
 from features.tasks.draft import Draft, Materials, draw_scene
+from models.text import with_frame_rate
 from stores.clip_writer import encode_picture
 from stores.feature_store import FeatureStore
 from stores.schema import CONSTANTS, EDIT_PAIRS, content_id
@@ -24,6 +25,7 @@ DRAWERS: dict[str, Drawer] = {
     "remove": remove.draw,
     "replace": replace.draw,
     "global": global_look.draw,
+    "identity": identity.draw,
 }
 CHANGED = 8  # levels of 255: what counts as edited in the mask
 
@@ -83,7 +85,7 @@ def build_shard(rows: Sequence[PlannedRow], setting: PairSetting, store: Feature
     targets = setting.encoder.latents([triple.target for triple in triples])
     edited = [triple.source for triple in triples if triple.source is not None]
     sources = iter(setting.encoder.latents(edited))
-    texts = setting.encoder.texts([triple.instruction for triple in triples])
+    texts = setting.encoder.texts([_prompt(triple, setting.encoder) for triple in triples])
     records = [
         _record(row, triple, setting)
         | {
@@ -139,6 +141,10 @@ def _constant(
         "autoencoder": encoder.autoencoder,
         "text_encoder": encoder.text_encoder,
     }
+
+
+def _prompt(triple: Triple, encoder: PairEncoder) -> str:
+    return with_frame_rate(triple.instruction, len(triple.target), encoder.frame_rate_prefix)
 
 
 def _record(row: PlannedRow, triple: Triple, setting: PairSetting) -> dict[str, Any]:

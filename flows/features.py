@@ -20,6 +20,7 @@ from flows.job import Job
 from flows.revision import code_digest
 from flows.steps import Steps
 from models.build import AUTOENCODER, build_text_encoder, load_autoencoder
+from models.tasks import Task
 from models.weights import load_bundle
 from stores.feature_store import FeatureStore
 from stores.model_registry.tracking import Tracking, lineage_tags
@@ -93,7 +94,8 @@ def build_evaluation_cases(job: Job, steps: Steps) -> Receipt:
         seed=job.params.evaluation.seed,
         code=code_digest("features"),
         params=params,
-        tasks=tuple(params.pairs["one"].tasks),
+        # Of an identity nothing can be scored but what it keeps, and it has no decoys; see benchmarks/gates.py.
+        tasks=tuple(task for task in params.pairs["one"].tasks if task != Task.IDENTITY.label),
         backgrounds=Backgrounds(job.folder("clips").open(clips), TEST, params.geometry, job.limits),
         cutouts=Cutouts(read_cutouts(job.data, NOUNS)),
     )
@@ -111,17 +113,19 @@ def _pair_setting(job: Job, stage: str, encoders: Receipt) -> PairSetting:
     autoencoder = load_autoencoder(load_bundle(model.folder / "autoencoder.safetensors", AUTOENCODER))
     text = build_text_encoder(job.params.models.text)
     clips = job.folder("clips").open(job.receipt("clips").table(CLIPS.name))
-    geometry = job.params.features.geometry
+    geometry, edit = job.params.features.geometry, job.params.inference
     return PairSetting(
         stage=stage,
         seed=job.params.seed,
         # All that a row is made from besides the parameters: when any of it changes, rows are made anew.
-        code=content_id(code_digest(*CODE), clips.receipt.digest, _file_digest(job), job.params.inference.precision),
+        code=content_id(
+            code_digest(*CODE), clips.receipt.digest, _file_digest(job), edit.precision, edit.tiling.model_dump_json()
+        ),
         params=job.params.features,
         train=Backgrounds(clips, TRAIN, geometry, job.limits),
         test=Backgrounds(clips, TEST, geometry, job.limits),
         cutouts=Cutouts(read_cutouts(job.data, NOUNS)),
-        encoder=PairEncoder(autoencoder, model.digest, text, job.params.inference.precision),
+        encoder=PairEncoder(autoencoder, model.digest, text, edit.precision, edit.tiling),
     )
 
 

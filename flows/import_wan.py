@@ -25,6 +25,7 @@ from models.build import (
     build_base,
     build_text_encoder,
 )
+from models.text_encoders.source import TextEncoderError
 from models.weights import Bundle, save_bundle
 
 
@@ -34,6 +35,7 @@ def import_wan(models: ModelParams, source: str, weights: Path) -> None:
     Raises:
         ValueError: the parameters are not of Wan, describe other shapes than the source has, or name another text
             encoder; or a weight does not fit half precision.
+        TextEncoderError: the text encoder cannot be opened.
         ModuleNotFoundError: diffusers is not installed.
     """
     if not isinstance(models.backbone, WanConfig) or not isinstance(models.autoencoder, WanAutoencoderConfig):
@@ -91,7 +93,7 @@ def main() -> None:
     try:
         models = Params.read(told.params, tuple(told.overrides)).models
         import_wan(models, told.source, told.weights)
-    except (ParamsError, ValueError, ModuleNotFoundError) as error:
+    except (ParamsError, TextEncoderError, ValueError, ModuleNotFoundError) as error:
         sys.exit(f"moviegen-edit: {error}")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from features.params import FeaturesParams
 from inference.params import InferenceParams
@@ -39,6 +39,13 @@ class Params(BaseModel):
     training: TrainingParams
     inference: InferenceParams
     evaluation: EvaluationParams
+
+    @model_validator(mode="after")
+    def _said_rate_is_the_rate(self) -> "Params":
+        said, made = self.models.text.frame_rate_prefix, self.features.geometry.frame_rate
+        if said is not None and said != made:
+            raise ValueError(f"models.text.frame_rate_prefix says {said:g}, features.geometry.frame_rate is {made:g}")
+        return self
 
     @classmethod
     def read(cls, path: Path, overrides: Sequence[str] = ()) -> "Params":

@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from inference.params import EditError, EditSettings, InferenceParams, checked_instruction
@@ -28,7 +29,8 @@ from models.precision import autocast
 from models.sampler import euler, linear_quadratic_times
 from models.shapes import FlowTime, Latent, LatentShape
 from models.tasks import Task
-from models.text import TextContext, TextEncoder, join_texts
+from models.text import TextContext, TextEncoder, join_texts, with_frame_rate
+from models.tiling import decode_tiled, encode_tiled
 from models.weights import load_bundle
 from stores.receipts import ModelReceipt
 
@@ -137,14 +139,14 @@ class Editor:
             raise EditError(
                 "the model gave values that are not finite: weights, guidance scale and precision do not fit"
             )
-        edited = to_frames(self._autoencoder.decode(latents, requests[0].frames.shape[0]))
+        edited = self._decode(latents, requests[0].frames.shape[0])
         seconds = (time.perf_counter() - started) / len(requests)
         return [EditedFrames(frames, task, seconds) for frames, task in zip(edited, tasks, strict=True)]
 
     @torch.inference_mode()
     def reconstruct(self, frames: Frames) -> Frames:
         """Frames through the autoencoder and back: the most that an edit can keep of its source."""
-        decoded: Frames = to_frames(self._autoencoder.decode(self._encode(frames), frames.shape[0]))[0]
+        decoded: Frames = self._decode(self._encode(frames), frames.shape[0])[0]
         return decoded
 
     @torch.inference_mode()
@@ -158,12 +160,16 @@ class Editor:
         return Condition(
             source=self._encode(*(request.frames for request in requests)),
             # Encoded one by one and then padded, so that no text's states depend on its neighbours' lengths.
-            text=join_texts([self._text(checked_instruction(request.instruction)) for request in requests]),
+            text=join_texts([self._text(self._prompt(request)) for request in requests]),
             task=torch.tensor([int(task) for task in tasks], device=self.device),
             # Single frames were trained at random temporal positions (Movie Gen Edit, section 5.1.2), so any will do;
             # 0 exists in every model, makes a picture the first frame of a clip, and is where clips were trained.
             offsets=torch.zeros(len(requests), dtype=torch.long, device=self.device),
         )
+
+    def _prompt(self, request: FramesRequest) -> str:
+        rate = self._text_encoder.frame_rate_prefix
+        return with_frame_rate(checked_instruction(request.instruction), len(request.frames), rate)
 
     def _sample(self, condition: Condition, requests: Sequence[FramesRequest]) -> Latent:
         settings, shape = requests[0].settings, condition.source.shape[1:]
@@ -195,8 +201,12 @@ class Editor:
     def _encode(self, *clips: Frames) -> Latent:
         # In the precision of the training tables. Decoding is always fp32: bf16 would band smooth areas.
         with autocast(self.device, self.params.precision):
-            latents: Latent = self._autoencoder.encode(torch.cat([to_video(clip) for clip in clips]).to(self.device))
+            videos = torch.cat([to_video(clip) for clip in clips]).to(self.device)
+            latents: Latent = encode_tiled(self._autoencoder, videos, self.params.tiling)
         return latents.float()
+
+    def _decode(self, latents: Latent, frames: int) -> NDArray[np.uint8]:
+        return to_frames(decode_tiled(self._autoencoder, latents, frames, self.params.tiling))
 
     def _check_batch(self, requests: Sequence[FramesRequest]) -> None:
         if not requests:

@@ -27,7 +27,8 @@ from models.pixels import Frames, to_frames
 from models.precision import autocast
 from models.sampler import euler, linear_quadratic_times
 from models.tasks import Task
-from models.text import TextEncoder
+from models.text import TextEncoder, with_frame_rate
+from models.tiling import decode_tiled
 from models.weights import Bundle, load_bundle, load_into
 from stores.clip_writer import encode_clip
 
@@ -60,14 +61,15 @@ class Generator:
         # The base looks at neither source nor task; both are there because guidance is written for editors.
         black = torch.zeros_like(noise)
         tasks = torch.tensor([int(Task.TEXT_TO_VIDEO)])
-        text = self._text.encode([checked_instruction(prompt)])
+        said = with_frame_rate(checked_instruction(prompt), frames, self._text.frame_rate_prefix)
+        text = self._text.encode([said])
         condition = Condition(black, text, tasks, torch.zeros(1, dtype=torch.long))
         null = NullCondition(self._text.encode([""]), black)
         scales = GuidanceScales(video=1.0, text=params.guidance_scale)
         times = linear_quadratic_times(params.num_inference_steps, params.emulated_steps)
         latents = euler(guided(self._velocity, condition, null, scales), noise, times)
         with autocast("cpu", params.precision):
-            found: Frames = to_frames(self._autoencoder.decode(latents, frames))[0]
+            found: Frames = to_frames(decode_tiled(self._autoencoder, latents, frames, params.tiling))[0]
         return found
 
     def _velocity(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from models.precision import Precision
 from models.tasks import EDIT_TASKS, Task, parse_task
+from models.tiling import TilingConfig
 from stores.clip_types import MediaLimits
 
 MAX_INSTRUCTION = 2000  # characters
@@ -39,8 +40,9 @@ class InferenceParams(_Values):
     """Sampling, geometry and compositing of a deployment.
 
     `resolution` is the side in pixels of the square the model sees. `window_frames` is how many frames it edits at
-    once; windows of a longer clip share `window_overlap` frames. `detail_threshold` is a mean absolute change in
-    [0, 1] units, used with `keep_source_detail` only.
+    once; windows of a longer clip share `window_overlap` frames. `tiling` is how the autoencoder takes a window, as it
+    took the clips of the training tables. `detail_threshold` is a mean absolute change in [0, 1] units, used with
+    `keep_source_detail` only.
     """
 
     num_inference_steps: int = Field(ge=1)
@@ -52,6 +54,7 @@ class InferenceParams(_Values):
     resolution: int = Field(ge=1)
     window_frames: int = Field(ge=1)
     window_overlap: int = Field(ge=0)
+    tiling: TilingConfig
     keep_source_detail: bool
     detail_threshold: float = Field(gt=0, lt=1)
     limits: LimitParams

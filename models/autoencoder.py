@@ -48,6 +48,10 @@ class AutoencoderConfig(BaseModel):
     def temporal_factor(self) -> int:
         return int(2**self.temporal_halvings)
 
+    @property
+    def tileable(self) -> bool:
+        return True
+
     def latent_shape(self, frames: int, height: int, width: int) -> LatentShape:
         """Shape of the latents of a video: T' frames give ceil(T' / temporal factor) latent frames.
 

@@ -51,6 +51,11 @@ class WanAutoencoderConfig(BaseModel):
     def temporal_factor(self) -> int:
         return TEMPORAL_FACTOR
 
+    @property
+    def tileable(self) -> bool:
+        # Its first latent frame stands for one frame, not four; and diffusers takes four frames at a time anyway.
+        return False
+
     def latent_shape(self, frames: int, height: int, width: int) -> LatentShape:
         """Shape of the latents of a video: one latent frame for the first frame, one for each four that follow.
 

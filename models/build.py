@@ -15,7 +15,9 @@ from models.backbones.wan import WanBackbone, WanConfig
 from models.editor import EditingConfig, EditModel
 from models.task_predictor import TaskPredictor
 from models.text import TextEncoder
-from models.text_encoder import MiniLmEncoder
+from models.text_encoders.config import TextConfig
+from models.text_encoders.frozen import FrozenEncoder
+from models.text_encoders.joined import JoinedEncoders
 from models.weights import Bundle, load_into
 
 AUTOENCODER, BASE, EDITOR = "autoencoder", "base", "editor"
@@ -34,14 +36,6 @@ AnyAutoencoderConfig = Annotated[
     Annotated[AutoencoderConfig, Tag("tae")] | Annotated[WanAutoencoderConfig, Tag("wan")],
     Discriminator(_autoencoder_name),
 ]
-
-
-class TextConfig(BaseModel):
-    """Which text encoder, and how many tokens it may give."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    encoder: str
-    max_tokens: int
 
 
 class NetworkConfig(BaseModel):
@@ -77,14 +71,12 @@ class ModelParams(BaseModel):
 
 
 def build_text_encoder(config: TextConfig) -> TextEncoder:
-    """The text encoder of a config.
+    """The text encoders of a config as one.
 
     Raises:
-        ValueError: the encoder is unknown.
+        TextEncoderError: one of them cannot be opened.
     """
-    if config.encoder == "minilm":
-        return MiniLmEncoder(config.max_tokens)
-    raise ValueError(f"unknown text encoder {config.encoder!r}; known: minilm")
+    return JoinedEncoders([FrozenEncoder(encoder) for encoder in config.encoders], config.frame_rate_prefix)
 
 
 def build_base(config: NetworkConfig) -> AnyBackbone:

@@ -44,8 +44,11 @@ class TextContext:
 
 
 @runtime_checkable
-class TextEncoder(Protocol):
-    """A frozen text encoder. `revision` changes whenever its output could; `widths` has one entry a part."""
+class StateEncoder(Protocol):
+    """A frozen text encoder. `revision` changes whenever its output could; `widths` has one entry a part.
+
+    A part may have no tokens at all for a text, except the first: the task predictor reads that one.
+    """
 
     widths: tuple[int, ...]
     revision: str
@@ -53,6 +56,24 @@ class TextEncoder(Protocol):
     def encode(self, texts: Sequence[str]) -> TextContext:
         """Padded token states of a batch of texts."""
         ...
+
+
+@runtime_checkable
+class TextEncoder(StateEncoder, Protocol):
+    """All that a network reads. `frame_rate_prefix` belongs before the prompts of clips: see `with_frame_rate`."""
+
+    frame_rate_prefix: float | None
+
+
+def with_frame_rate(text: str, frames: int, frame_rate: float | None) -> str:
+    """A prompt as it is encoded: `FPS-16 a dog runs` for a clip, if a frame rate is to be said (section 3.1.4).
+
+    Pictures get no prefix, which the paper does not say; the empty text stays empty, for it is the null condition.
+    Rows of the store and edits alike pass through here.
+    """
+    if frame_rate is None or frames == 1 or not text:
+        return text
+    return f"FPS-{frame_rate:g} {text}"
 
 
 def pad_texts(rows: Sequence[TrimmedText]) -> TextContext:

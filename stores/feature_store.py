@@ -1,7 +1,6 @@
 """The feature store: LanceDB tables written by upsert, published by tag and read by receipt. Only home of lancedb."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -13,11 +12,12 @@ import pyarrow.compute as pc
 from filelock import FileLock
 
 from stores.receipts import ReceiptError, TableReceipt
+from stores.row_digest import row_digest
 from stores.schema import QUARANTINE, TableSpec
 
 Row = Mapping[str, Any]
 # Never part of a row's digest: where a file lies, as its bytes have a digest of their own, and how long it took.
-VOLATILE = frozenset({"sha256", "seconds", "clip_uri"})
+VOLATILE = frozenset({"seconds", "clip_uri"})
 PRIMARY_KEY = {b"lance-schema:unenforced-primary-key:position": b"1"}
 
 
@@ -193,26 +193,8 @@ def _complete(spec: TableSpec, row: Row) -> dict[str, Any]:
     if unknown:
         raise ValueError(f"table {spec.name!r} has no columns {sorted(unknown)}")
     filled = {name: row.get(name) for name in names}
-    return {**filled, "sha256": _row_digest(filled)}
-
-
-def _row_digest(row: Mapping[str, Any]) -> str:
-    total = hashlib.sha256()
-    for name in sorted(set(row) - VOLATILE):
-        total.update(f"\n{name}=".encode())
-        _feed(total, row[name])
-    return total.hexdigest()
-
-
-def _feed(total: Any, value: Any) -> None:
-    if isinstance(value, bytes):
-        total.update(value)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            total.update(b"|")
-            _feed(total, item)
-    else:
-        total.update(json.dumps(value).encode())
+    content = {name: filled[name] for name in names if name not in VOLATILE}
+    return {**filled, "sha256": row_digest(content)}
 
 
 def _table_digest(digests: pa.Table) -> str:

@@ -115,6 +115,33 @@ def test_a_model_of_another_name_is_checked_as_such(override: str, faults: tuple
     assert all(fault in str(told.value) for fault in faults), told.value
 
 
+@pytest.mark.parametrize(
+    "encoders, reason",
+    [
+        ("[]", "models.text.encoders: Tuple should have at least 1 item"),
+        ("[{kind: t6, source: null, max_tokens: 8, dtype: float32}]", "models.text.encoders.0.kind: Input should be"),
+        ("[{kind: minilm, source: null, max_tokens: 1, dtype: float32}]", "encoders.0.max_tokens: Input should be"),
+        ("[{kind: minilm, source: null, max_tokens: 8, dtype: float8}]", "encoders.0.dtype: Input should be"),
+        ("[{kind: minilm, source: null, max_tokens: 8}]", "models.text.encoders.0.dtype: Field required"),
+        ("[{kind: minilm, source: null, max_tokens: 8, dtype: float32, x: 1}]", "encoders.0.x: Extra inputs"),
+        ("[{kind: ul2, source: null, max_tokens: 8, dtype: float32}]", "'ul2' needs a source"),
+        (
+            "[{kind: byt5, source: google/byt5-small, max_tokens: 8, dtype: float32}]",
+            "first text encoder cannot be byt5",
+        ),
+    ],
+)
+def test_text_encoders_that_cannot_be_are_refused(encoders: str, reason: str) -> None:
+    with pytest.raises(ParamsError, match=reason):
+        Params.read(PARAMS, (f"models.text.encoders={encoders}",))
+
+
+def test_the_frame_rate_that_is_said_is_that_of_the_clips() -> None:
+    assert Params.read(PARAMS, ("models.text.frame_rate_prefix=8",)).models.text.frame_rate_prefix == 8
+    with pytest.raises(ParamsError, match=r"frame_rate_prefix says 16, features.geometry.frame_rate is 8"):
+        Params.read(PARAMS, ("models.text.frame_rate_prefix=16",))
+
+
 def test_every_fault_is_told_at_once() -> None:
     with pytest.raises(ParamsError, match="2 fault") as told:
         Params.read(PARAMS, ("evaluation.resamples=-1", "features.geometry.resolution=none"))

@@ -9,11 +9,12 @@ from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.autoencoder_wan import WanAutoencoder, WanAutoencoderConfig
 from models.backbones.moviegen import MovieGenConfig
 from models.backbones.wan import WanConfig
-from models.build import AnyBackbone, NetworkConfig, TextConfig, build_base
+from models.build import AnyBackbone, NetworkConfig, build_base
 from models.conditioning import Condition, NullCondition
 from models.editor import EditingConfig, EditModel
 from models.tasks import Task
 from models.text import TextContext, pad_texts
+from models.text_encoders.config import TextConfig, TextEncoderConfig
 from stores.schema import content_id
 
 CHANNELS, TEXT_WIDTH = 4, 12
@@ -42,6 +43,12 @@ def texts(*lengths: int) -> TextContext:
     return pad_texts([(latents(length, TEXT_WIDTH, seed=i),) for i, length in enumerate(lengths)])
 
 
+def minilm(max_tokens: int) -> TextConfig:
+    """The packaged text encoder alone."""
+    encoder = TextEncoderConfig(kind="minilm", source=None, max_tokens=max_tokens, dtype="float32")
+    return TextConfig(encoders=(encoder,), frame_rate_prefix=None)
+
+
 def condition(lengths: Sequence[int] = (5, 3), frames: int = 2, task: Task = Task.ADD) -> Condition:
     """A source, an instruction and a task, for as many samples as there are lengths of text."""
     count = len(lengths)
@@ -55,9 +62,8 @@ def null(length: int = 2, frames: int = 2) -> NullCondition:
 
 def network(name: str = "moviegen") -> NetworkConfig:
     """What a tiny base of this name is built from."""
-    text = TextConfig(encoder="minilm", max_tokens=8)
     return NetworkConfig(
-        backbone=BACKBONES[name], latent_channels=CHANNELS, text=text, text_revision="r", text_widths=(TEXT_WIDTH,)
+        backbone=BACKBONES[name], latent_channels=CHANNELS, text=minilm(8), text_revision="r", text_widths=(TEXT_WIDTH,)
     )
 
 

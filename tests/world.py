@@ -35,6 +35,7 @@ from models.build import (
     build_text_encoder,
 )
 from models.text import TextEncoder
+from models.text_encoders.config import TextConfig
 from models.weights import Bundle, save_bundle
 from stores.clip_types import MediaLimits
 from stores.feature_store import FeatureStore
@@ -43,6 +44,7 @@ from stores.model_registry.tracking import Tracking
 from stores.receipts import Receipt
 from stores.schema import CLIPS, CONSTANTS, EDIT_PAIRS
 from stores.state import State
+from tests.tiny import minilm
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDE, FRAMES = 32, 4
@@ -64,7 +66,7 @@ TINY = (
     "models.backbone.max_rows=4",
     "models.backbone.max_columns=4",
     "models.editing.task_width=8",
-    "models.text.max_tokens=24",
+    "models.text.encoders=[{kind: minilm, source: null, max_tokens: 24, dtype: float32}]",
     f"features.geometry={{resolution: {SIDE}, clip_frames: {FRAMES}, frame_rate: 8}}",
     # A clip and a photograph are held out.
     "features.split={test_share: 0.0, test_scenes: [city_00, renewable-windmill15], train_scenes: []}",
@@ -131,9 +133,9 @@ def cutouts() -> Cutouts:
 
 
 @cache
-def text_encoder(tokens: int = 24) -> TextEncoder:
-    """The real text encoder."""
-    return build_text_encoder(tiny_params(f"models.text.max_tokens={tokens}").models.text)
+def text_encoder(text: TextConfig | None = None) -> TextEncoder:
+    """The real text encoder, or those of a config."""
+    return build_text_encoder(text or minilm(24))
 
 
 def colourful(frames: int = 1, side: int = SIDE, seed: int = 0) -> Background:
@@ -185,7 +187,9 @@ def pair_setting(state: State, clips: Receipt, params: Params, digest: str = "ae
         train=Backgrounds(table, TRAIN, geometry, limits(params)),
         test=Backgrounds(table, TEST, geometry, limits(params)),
         cutouts=cutouts(),
-        encoder=PairEncoder(tiny_autoencoder(params), digest, text_encoder(), "fp32"),
+        encoder=PairEncoder(
+            tiny_autoencoder(params), digest, text_encoder(params.models.text), "fp32", params.inference.tiling
+        ),
     )
 
 
@@ -224,7 +228,7 @@ def build_world(folder: Path, params: Params | None = None) -> World:
 
 def _adopted(state: State, params: Params, folder: Path) -> Receipt:
     autoencoder = autoencoder_bundle(tiny_autoencoder(params).state_dict(), params.models.autoencoder, {})
-    config = params.models.base_config(text_encoder())
+    config = params.models.base_config(text_encoder(params.models.text))
     bundles = {AUTOENCODER: autoencoder, BASE: base_bundle(_base_weights(config), config, {})}
     files = {name: _saved(bundle, folder / f"{name}.safetensors") for name, bundle in bundles.items()}
     (folder / "inference.json").write_text(params.inference.model_dump_json())

@@ -42,7 +42,7 @@ def fit_stage(spec: TrainingSpec, state: State) -> Receipt | None:
     registry = ModelRegistry(Tracking(state))
     network, config = start_network(spec, registry)
     table = open_pairs(spec, state, config)
-    module = VelocityModule(network, table.nulls, stage, spec.seed, spec.models.backbone.max_latent_frames)
+    module = VelocityModule(network, table.nulls, stage, spec.seed, config.backbone.max_latent_frames)
     _apply_options(network, spec)
     folder = state.checkpoints / spec.stage / spec.key()
     with Tracking(state).run(spec.experiment, spec.stage, spec.key(), spec.model_dump(exclude={"inputs"})) as run:
@@ -72,10 +72,11 @@ def fit_stage(spec: TrainingSpec, state: State) -> Receipt | None:
 
 def start_network(spec: TrainingSpec, registry: ModelRegistry) -> tuple[nn.Module, NetworkConfig]:
     """The network a stage starts from: fresh, a widened base, or an earlier editor."""
-    encoder_config = spec.models.base_config(build_text_encoder(spec.models.text))
     start = spec.inputs.get("start")
     if spec.kind == "base":
-        return TextToVideo(build_base(encoder_config)), encoder_config
+        # Opened here alone: the paper's encoders are too large to be opened for their widths by every stage.
+        config = spec.models.base_config(build_text_encoder(spec.models.text))
+        return TextToVideo(build_base(config)), config
     if start is None:
         raise ValueError(f"stage {spec.stage!r} starts from {spec.stage_params().start!r}, but has no receipt of it")
     if BASE in start.models:

@@ -31,7 +31,9 @@ class Draws:
 class VelocityModule(LightningModule):
     """Trains a velocity network, base or editor, on the rows of a pair table.
 
-    It holds tensors only, not the table: weight averaging copies the whole module.
+    It holds tensors only, not the table: weight averaging copies the whole module. `max_frames` is how many latent
+    frames the network's time table knows: offsets are drawn below it, as on a device the network cannot check them
+    without waiting for it.
     """
 
     def __init__(

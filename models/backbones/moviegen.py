@@ -81,11 +81,12 @@ class MovieGenTransformer(nn.Module):
         """Velocity with the shape of the noisy half of `x`.
 
         Raises:
-            ValueError: the latent grid is larger than the position tables.
+            ValueError: the latent grid, from its temporal offset on, does not fit the position tables.
         """
         tokens = self.patch_embed(x)
         frames, rows, columns = tokens.shape[2:]
         self._check_grid(frames, rows, columns)
+        self._check_offsets(frames, offsets)
         positions = self.positions(self.positions.time_rows(frames, offsets), rows, columns)
         context, mask = self._context(text, task)
         time = self.time(t) if task is None else self.time(t) + task.time
@@ -117,4 +118,15 @@ class MovieGenTransformer(nn.Module):
         if any(size > most for size, most in zip((frames, rows, columns), limit, strict=True)):
             raise ValueError(
                 f"a grid of {frames} latent frames, {rows} x {columns} patches exceeds the position tables {limit}"
+            )
+
+    def _check_offsets(self, frames: int, offsets: Tensor) -> None:
+        """Only where it is free: an accelerator would be waited for, so there those who draw offsets see to it."""
+        if offsets.device.type != "cpu" or not offsets.numel():
+            return
+        first, last = int(offsets.min()), int(offsets.max())
+        if first < 0 or last + frames > self.config.max_latent_frames:
+            raise ValueError(
+                f"{frames} latent frames at temporal offsets {first} to {last} exceed the position table of "
+                f"{self.config.max_latent_frames} latent frames"
             )

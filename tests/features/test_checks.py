@@ -52,6 +52,7 @@ FAULTS: dict[str, tuple[Callable[[Row], Row], str, str]] = {
     ),
     "no source": (lambda row: {"source_latents": None}, "expect_column_values_to_be_in_set", "source_agrees"),
     "nothing edited": (lambda row: {"edit_share": 0.0}, "expect_column_values_to_be_in_set", "edit_agrees"),
+    "an identity that edits": (lambda row: {"task": "identity"}, "expect_column_values_to_be_in_set", "edit_agrees"),
     "unknown task": (lambda row: {"task": "juggle"}, "expect_column_values_to_be_in_set", "task"),
     "no task": (lambda row: {"task": None}, "expect_column_values_to_not_be_null", "task"),
     "unknown split": (lambda row: {"split": "holiday"}, "expect_column_values_to_be_in_set", "split"),
@@ -104,6 +105,13 @@ def test_a_faulty_row_is_named_and_set_aside(made: Made, tmp_path: Path, fault: 
     (quarantined,) = store.draft(QUARANTINE, where=f"`row` = '{row['id']}'").to_pylist()
     assert (quarantined["row"], quarantined["table"]) == (row["id"], "edit_pairs")
     assert any(f"{each} on {name}" == quarantined["reason"] for each, name in found)
+
+
+def test_an_identity_that_edits_nothing_passes(made: Made, tmp_path: Path) -> None:
+    store = _copy(made, tmp_path)
+    row = _train_edits(store)[1]
+    store.upsert(EDIT_PAIRS, [row | {"task": "identity", "edit_share": 0.0}], replace=True)
+    assert not audit_and_quarantine(EDIT_PAIRS, store, PARAMS).failed
 
 
 def test_a_scene_on_both_sides_is_a_leak(made: Made, tmp_path: Path) -> None:

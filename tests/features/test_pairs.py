@@ -129,7 +129,7 @@ def test_a_second_run_adds_nothing_and_a_lost_row_comes_back_the_same(made: Made
 def test_a_clips_latents_do_not_depend_on_what_is_encoded_with_it(precision) -> None:
     # The shipped weights: small random ones hardly show the last bit.
     bundle = load_bundle(ROOT / "weights" / "autoencoder.safetensors", AUTOENCODER)
-    encoder = PairEncoder(load_autoencoder(bundle), "x", text_encoder(), precision)
+    encoder = PairEncoder(load_autoencoder(bundle), "x", text_encoder(), precision, tiny_params().inference.tiling)
     clips = list(np.random.default_rng(4).integers(0, 256, (16, 1, 128, 128, 3), dtype=np.uint8))
     assert encoder.latents(clips) == [encoder.latents([clip])[0] for clip in clips]
 

@@ -15,6 +15,7 @@ from tests.world import colourful, cutouts, tiny_params
 
 PARAMS = tiny_params().features.compose
 SEEDS = range(40)
+EDITS = tuple(task for task in DRAWERS if task != "identity")
 
 
 def _draft(task: str, seed: int, choices: int = 3, held_out: bool = False, frames: int = 1) -> Draft:
@@ -31,7 +32,7 @@ def _wording(task: str, instruction: str) -> int:
     return found[0]
 
 
-@pytest.mark.parametrize("task", DRAWERS)
+@pytest.mark.parametrize("task", EDITS)
 def test_the_same_seed_gives_the_same_draft(task: str) -> None:
     one, other = _draft(task, 1), _draft(task, 1)
     assert [choice.instruction for choice in one.choices] == [choice.instruction for choice in other.choices]
@@ -79,8 +80,17 @@ def test_a_look_is_named_and_covers_everything(seed: int) -> None:
         assert choice.target.objects == draft.source.objects
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("held_out", [False, True])
+def test_an_identity_keeps_the_scene_and_takes_it_from_the_seed(seed: int, held_out: bool) -> None:
+    draft, again = (_draft("identity", seed, held_out=held_out) for _ in range(2))
+    (choice,) = draft.choices
+    assert choice.target == draft.source and draft.task == "identity"
+    assert (again.choices[0].instruction, again.source.objects) == (choice.instruction, draft.source.objects)
+
+
 @pytest.mark.parametrize("frames", [1, 3])
-@pytest.mark.parametrize("task", DRAWERS)
+@pytest.mark.parametrize("task", EDITS)
 def test_the_truth_is_unique(task: str, frames: int) -> None:
     for seed in SEEDS:
         draft = _draft(task, seed, choices=4, frames=frames)

@@ -1,6 +1,7 @@
 """From a Wan pipeline in a folder to an editor trained on it: the real classes, tiny and random."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +19,15 @@ from flows.steps import PlainSteps
 from inference.editor import Editor
 from inference.generator import Generator
 from inference.params import EditSettings
+from models.backbones.protocol import TASK_TOKENS
+from models.backbones.wan import WanConfig
 from models.build import AUTOENCODER, BASE, EDITOR, build_base, editor_from_base, load_autoencoder
 from models.tasks import Task
 from models.text import TextContext
+from models.text_encoders.config import TextConfig
 from models.weights import load_bundle, load_into
 from stores.state import State
+from tests.text_models import WIDTHS, config, save_model
 from tests.tiny import WAN, WAN_AUTOENCODER, condition, latents, network, wan_autoencoder
 from tests.training import runs
 from tests.world import (
@@ -65,14 +70,18 @@ def padded(text: TextContext) -> torch.Tensor:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pipeline as diffusers saves it."""
     folder = tmp_path_factory.mktemp("pipeline")
-    told = network("wan").model_copy(update={"backbone": BACKBONE, "text_widths": (TEXT_DIM,)})
+    _save_pipeline(folder, BACKBONE)
+    return folder
+
+
+def _save_pipeline(folder: Path, backbone: WanConfig) -> None:
+    told = network("wan").model_copy(update={"backbone": backbone, "text_widths": (backbone.text_dim,)})
     with torch.random.fork_rng():
         torch.manual_seed(3)
         build_base(told).transformer.save_pretrained(folder / "transformer")
     vae = wan_autoencoder().vae
     vae.register_to_config(latents_mean=[0.1, -0.2, 0.0, 0.3], latents_std=[0.5, 1.0, 0.7, 2.0])
     vae.save_pretrained(folder / "vae")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +90,26 @@ def imported(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("checkout")
     import_wan(tiny_params(*OVERRIDES).models, str(source), root / "weights")
     return root
+
+
+def test_a_pipeline_with_its_own_text_encoder_is_all_that_is_needed(tmp_path: Path) -> None:
+    folder, weights = tmp_path / "pipeline", tmp_path / "weights"
+    _save_pipeline(folder, WAN.model_copy(update={"text_dim": WIDTHS["umt5"]}))
+    saved = save_model("umt5", tmp_path / "umt5")
+    for part, wanted in (("text_encoder", ("config", "model")), ("tokenizer", ("tokenizer",))):
+        (folder / part).mkdir()
+        for file in saved.iterdir():
+            if file.name.startswith(wanted):
+                shutil.copy(file, folder / part)
+    told = TextConfig(encoders=(config("umt5", folder, WAN.text_len - TASK_TOKENS),), frame_rate_prefix=None)
+    backbone = WAN.model_copy(update={"text_dim": WIDTHS["umt5"]})
+    params = tiny_params(
+        *OVERRIDES, f"models.backbone={backbone.model_dump_json()}", f"models.text={told.model_dump_json()}"
+    )
+    import_wan(params.models, str(folder), weights)
+    made = Generator.from_files(weights / "base.safetensors", weights / "autoencoder.safetensors", params.inference)
+    # Longer than there is room for: the encoder cuts it where the task's slots begin.
+    assert made.generate("a red balloon " * WAN.text_len, 4, 0).shape == (4, 32, 32, 3)
 
 
 @torch.no_grad()
@@ -119,7 +148,9 @@ def world(imported: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
         adopted = training.adopt_weights(Job(params, state), PlainSteps())
     clips = ingested(state, raw_folder(folder / "raw"), params)
     autoencoder = load_autoencoder(load_bundle(imported / "weights" / "autoencoder.safetensors", AUTOENCODER))
-    encoder = PairEncoder(autoencoder, adopted.model(AUTOENCODER).digest, text_encoder(), "fp32")
+    encoder = PairEncoder(
+        autoencoder, adopted.model(AUTOENCODER).digest, text_encoder(), "fp32", params.inference.tiling
+    )
     setting = replace(pair_setting(state, clips, params), encoder=encoder)
     return World(state, params, clips, paired(state, setting, params.features), adopted)
 

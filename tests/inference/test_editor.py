@@ -1,5 +1,6 @@
 """Laws of the editor: seeds decide, batches do not, guidance of one is no guidance, wrong parts are refused."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import torch
 
 from inference.editor import Editor, EditorMismatchError, FramesRequest
 from inference.params import EditError
-from models.build import TextConfig, autoencoder_bundle, build_text_encoder, editor_bundle
+from models.build import autoencoder_bundle, build_text_encoder, editor_bundle
 from models.tasks import EDIT_TASKS, Task
+from models.text import TextContext
 from models.weights import WeightsError, save_bundle
 from stores.receipts import ModelReceipt
 from tests.inference import tiny
 from tests.inference.tiny import SIDE, levels, window
+from tests.tiny import minilm
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,25 @@ def test_stated_tasks_win_over_predicted_ones(editor: Editor) -> None:
     assert editor.edit_frames(window(1), "make it red", tiny.settings(editor)).task is predicted
 
 
+def test_the_frame_rate_is_said_before_the_prompt_of_a_clip_and_nowhere_else() -> None:
+    said: list[str] = []
+
+    class Listening(tiny.WordEncoder):
+        frame_rate_prefix = 8.0
+
+        def encode(self, texts: Sequence[str]) -> TextContext:
+            said.extend(texts)
+            return super().encode(texts)
+
+    parts = tiny.loaded_editor(), tiny.autoencoder(), Listening(), tiny.params()
+    editor = Editor(*parts, model=ModelReceipt(name="x", digest=""))
+    editor.edit_frames(window(4), "make it red", tiny.settings(editor))
+    assert sorted(said) == ["", "FPS-8 make it red", "make it red"], "the task is predicted from the instruction alone"
+    said.clear()
+    editor.edit_frames(window(1), "make it blue", tiny.settings(editor))
+    assert said == ["make it blue"]
+
+
 def test_bf16_is_close_to_fp32(editor: Editor) -> None:
     half = tiny.editor(precision="bf16")
     exact, rounded = (
@@ -139,7 +161,7 @@ def test_parts_that_do_not_fit_are_refused(changes: dict[str, int], message: str
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Bundles on disk, with the real text encoder."""
     folder = tmp_path_factory.mktemp("bundles")
-    text = TextConfig(encoder="minilm", max_tokens=16)
+    text = minilm(16)
     encoder = build_text_encoder(text)
     config = tiny.NETWORK_CONFIG.model_copy(
         update={"text": text, "text_revision": encoder.revision, "text_widths": encoder.widths}
@@ -170,3 +192,15 @@ def test_missing_and_exchanged_files_are_refused(files: Path) -> None:
         Editor.from_files(files / "none.safetensors", files / "autoencoder.safetensors", tiny.params())
     with pytest.raises(WeightsError, match="expected 'editor'"):
         Editor.from_files(files / "autoencoder.safetensors", files / "editor.safetensors", tiny.params())
+
+
+def test_a_window_longer_than_a_tile_goes_through_the_autoencoder_in_tiles() -> None:
+    tiled, whole = (
+        tiny.editor(window_frames=16, tiling={"latent_frames": length, "overlap": overlap})
+        for length, overlap in ((4, 2), (8, 0))
+    )
+    assert levels(tiled.reconstruct(window(16)), whole.reconstruct(window(16))) > 0
+    still = window(1).repeat(16, axis=0)
+    assert levels(tiled.reconstruct(still), whole.reconstruct(still)) <= 1
+    edits = [one.edit_frames(window(8), "make it red", tiny.settings(one, task="add")) for one in (tiled, whole)]
+    assert np.array_equal(edits[0].frames, edits[1].frames), "one tile is the whole window"

@@ -9,12 +9,13 @@ import pytest
 
 from inference import served
 from inference.params import EditError
-from models.build import TextConfig, autoencoder_bundle, build_text_encoder, editor_bundle
+from models.build import autoencoder_bundle, build_text_encoder, editor_bundle
 from models.weights import save_bundle
 from stores.clip_files import probe, read_clip
 from stores.clip_writer import encode_clip, encode_picture
 from tests.inference import tiny
 from tests.media import WIDE, moving_frames
+from tests.tiny import minilm
 
 CLIP = encode_clip(moving_frames(11, 40, 56), Fraction(12))
 PICTURE = encode_picture(moving_frames(1, 40, 56)[0], "webp")
@@ -23,7 +24,7 @@ PICTURE = encode_picture(moving_frames(1, 40, 56)[0], "webp")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("served")
-    text = TextConfig(encoder="minilm", max_tokens=16)
+    text = minilm(16)
     encoder = build_text_encoder(text)
     config = tiny.NETWORK_CONFIG.model_copy(
         update={"text": text, "text_revision": encoder.revision, "text_widths": encoder.widths}

@@ -15,7 +15,7 @@ from inference.params import EditSettings, InferenceParams, Overrides, edit_sett
 from inference.requests import EditRequest
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.backbones.moviegen import MovieGenConfig
-from models.build import LoadedEditor, NetworkConfig, TextConfig, build_editor
+from models.build import LoadedEditor, NetworkConfig, build_editor
 from models.editor import EditingConfig
 from models.pixels import Frames
 from models.task_predictor import TaskPredictor
@@ -24,6 +24,7 @@ from stores.frames import pack_frames
 from stores.receipts import ModelReceipt
 from stores.schema import content_id
 from tests.media import moving_frames
+from tests.tiny import minilm
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -37,6 +38,7 @@ class WordEncoder:
 
     widths: tuple[int, ...] = (WIDTH,)
     revision = "words-1"
+    frame_rate_prefix: float | None = None
 
     def encode(self, texts: Sequence[str]) -> TextContext:
         return pad_texts([(torch.stack([_vector(word) for word in ("[begin]", *text.split())]),) for text in texts])
@@ -64,7 +66,7 @@ NETWORK_CONFIG = NetworkConfig(
         max_columns=8,
     ),
     latent_channels=4,
-    text=TextConfig(encoder="minilm", max_tokens=32),
+    text=minilm(32),
     text_revision=WordEncoder.revision,
     text_widths=(WIDTH,),
     editing=EditingConfig(task_width=8, copy_skip=True),
@@ -82,6 +84,7 @@ def params(**changes: Any) -> InferenceParams:
         "resolution": SIDE,
         "window_frames": 8,
         "window_overlap": 2,
+        "tiling": {"latent_frames": 4, "overlap": 2},
         "keep_source_detail": False,
         "detail_threshold": 0.03,
         "limits": {"max_pixels": 1 << 24, "max_frames": 4000, "max_seconds": 600},

@@ -14,6 +14,19 @@ def test_velocity_leads_back_to_the_target(t: float) -> None:
     assert torch.allclose(path.target_from_velocity(point.x_t, point.velocity, time), target, atol=1e-5)
 
 
+def test_path_and_velocity_are_inverses_wherever_on_the_path() -> None:
+    path, time = LinearPath(), torch.rand(64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    noise, target = (latents(64, 4, 2, 3, 3, seed=seed).double() for seed in (1, 2))
+    point = path.at(noise, target, time)
+    found = path.target_from_velocity(point.x_t, point.velocity, time)
+    assert torch.allclose(found, target, atol=1e-12)
+    # What velocity and point say of the target and of the noise leads to the same point and velocity again.
+    again = path.at((found - point.velocity) / (1 - path.sigma_min), found, time)
+    assert torch.allclose(again.x_t, point.x_t, atol=1e-12) and torch.allclose(
+        again.velocity, point.velocity, atol=1e-12
+    )
+
+
 @pytest.mark.parametrize(("t", "end"), [(0.0, 1), (1.0, 2)])
 def test_the_path_starts_at_noise_and_ends_at_video(t: float, end: int) -> None:
     x_t = LinearPath().at(latents(seed=1), latents(seed=2), torch.full((2,), t)).x_t

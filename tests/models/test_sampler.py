@@ -3,8 +3,12 @@
 import pytest
 import torch
 
+from models.conditioning import Condition
+from models.guidance import GuidanceScales, guided
+from models.path import LinearPath
 from models.sampler import euler, linear_quadratic_times
-from tests.tiny import latents
+from models.text import pad_texts
+from tests.tiny import condition, latents, null, trained_editor
 
 
 def test_the_schedule_has_the_51_times_of_the_paper() -> None:
@@ -15,6 +19,13 @@ def test_the_schedule_has_the_51_times_of_the_paper() -> None:
     assert torch.allclose(times.double(), torch.tensor(head + tail, dtype=torch.float64), atol=1e-7, rtol=0)
     printed = {0: 0.0, 1: 0.004, 25: 0.1, 26: 0.10528, 27: 0.11312, 28: 0.12352, 29: 0.13648, 30: 0.152, 50: 1.0}
     assert {k: round(float(times[k]), 5) for k in printed} == printed
+
+
+def test_the_schedule_is_what_is_printed_to_four_decimals() -> None:
+    times = [round(float(t), 4) for t in linear_quadratic_times(50)]
+    assert times[:3] == [0, 0.004, 0.008]
+    assert times[25:31] == [0.1, 0.1053, 0.1131, 0.1235, 0.1365, 0.152]
+    assert times[-4:] == [0.8075, 0.8691, 0.9333, 1]
 
 
 @pytest.mark.parametrize("emulated", [10, 250, 1000])
@@ -56,3 +67,42 @@ def test_the_field_is_asked_once_a_step_at_its_beginning_never_at_the_end() -> N
     times = linear_quadratic_times(5)
     euler(lambda x, t: asked.append(t.tolist()) or torch.zeros_like(x), latents(), times)
     assert asked == [[t, t] for t in times[:-1].tolist()]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 9, 50])
+def test_the_sampler_is_first_order_on_a_field_that_changes_with_time(steps: int) -> None:
+    """Each step takes the field at its beginning, so of u = a + b t it misses b/2 times the square of the step."""
+    noise, a, b = (latents(seed=seed).double() for seed in (1, 2, 3))
+    for times in (linear_quadratic_times(steps).double(), torch.linspace(0, 1, steps + 1, dtype=torch.float64)):
+        found = euler(lambda x, t: a + b * t[:, None, None, None, None], noise, times)
+        exact = noise + a + b / 2
+        assert torch.allclose(exact - found, b / 2 * times.diff().square().sum(), atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [2, 8, 32])
+def test_twice_the_steps_halve_the_error(steps: int) -> None:
+    def error(steps: int) -> torch.Tensor:
+        times = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+        start = torch.zeros(1, 1, 1, 1, 1, dtype=torch.float64)
+        return 0.5 - euler(lambda x, t: t[:, None, None, None, None], start, times)
+
+    assert torch.allclose(error(steps), 2 * error(2 * steps))
+
+
+@pytest.mark.parametrize("steps", [1, 50])
+def test_the_velocity_of_the_path_leads_the_sampler_from_noise_to_video(steps: int) -> None:
+    path, noise, target = LinearPath(), latents(seed=1), latents(seed=2)
+    found = euler(lambda x, t: path.at(noise, target, t).velocity, noise, linear_quadratic_times(steps))
+    assert torch.allclose(found, path.at(noise, target, torch.ones(2)).x_t, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("row", [0, 1])
+@pytest.mark.parametrize("scales", [GuidanceScales(1.0, 1.0), GuidanceScales(1.5, 3.0)])
+def test_a_sample_does_not_depend_on_its_batch(scales: GuidanceScales, row: int) -> None:
+    editor, noise, told, times = trained_editor(), latents(), condition((2, 6)), linear_quadratic_times(4)
+    one = slice(row, row + 1)
+    alone = Condition(told.source[one], pad_texts([told.text.trimmed(row)]), told.task[one], told.offsets[one])
+    together = euler(guided(editor, told, null(), scales), noise, times)
+    apart = euler(guided(editor, alone, null(), scales), noise[one], times)
+    assert together.isfinite().all() and torch.allclose(together[one], apart, atol=1e-4)

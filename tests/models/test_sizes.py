@@ -8,6 +8,7 @@ import yaml
 
 from flows.params import Params
 from flows.presets import PRESETS, resolve
+from models.backbones.protocol import TASK_TOKENS
 from models.build import AnyBackbone, NetworkConfig, build_autoencoder, build_base
 from models.editor import EditModel
 from models.shapes import LatentShape
@@ -35,6 +36,14 @@ def built(preset: str) -> AnyBackbone:
     )
     with torch.device("meta"):
         return build_base(config)
+
+
+@pytest.mark.parametrize("preset", ["paper-30b", "paper-5b"])
+def test_a_paper_preset_reads_the_papers_encoders(preset: str) -> None:
+    text = params(preset).models.text
+    assert [(encoder.kind, encoder.max_tokens) for encoder in text.encoders][::2] == [("ul2", 256), ("metaclip", 256)]
+    assert text.encoders[1].kind == "byt5"
+    assert text.frame_rate_prefix == params(preset).features.geometry.frame_rate
 
 
 def parameters(network: torch.nn.Module) -> int:
@@ -90,6 +99,16 @@ def test_a_preset_of_wan_has_the_size_of_the_release(preset: str, transformer: f
     assert parameters(built(preset)) == pytest.approx(transformer, rel=2e-3)
     with torch.device("meta"):
         assert parameters(build_autoencoder(params(preset).models.autoencoder)) == pytest.approx(autoencoder, rel=2e-3)
+
+
+@pytest.mark.parametrize("preset", WAN)
+def test_a_preset_of_wan_reads_the_umt5_of_its_release(preset: str) -> None:
+    models = params(preset).models
+    (encoder,) = models.text.encoders
+    assert encoder.kind == "umt5"
+    assert encoder.source is not None and encoder.source in (PRESETS / f"{preset}.yaml").read_text().splitlines()[0]
+    assert encoder.max_tokens == models.backbone.text_len - TASK_TOKENS
+    assert models.text.frame_rate_prefix is None
 
 
 @pytest.mark.parametrize("preset", WAN)

@@ -5,17 +5,17 @@ from functools import cache
 import pytest
 import torch
 
-from models.build import TextConfig, build_text_encoder
+from models.build import build_text_encoder
 from models.text import TextContext, TextEncoder, TextPart, join_texts, pad_texts
-from models.text_encoder import packaged_model_folder
-from tests.tiny import TEXT_WIDTH, latents, texts
+from models.text_encoders.minilm import packaged_model_folder
+from tests.tiny import TEXT_WIDTH, latents, minilm, texts
 
 INSTRUCTION = "add a red balloon to the left of the tree"
 
 
 @cache
 def encoder(max_tokens: int = 16) -> TextEncoder:
-    return build_text_encoder(TextConfig(encoder="minilm", max_tokens=max_tokens))
+    return build_text_encoder(minilm(max_tokens))
 
 
 def test_trimming_undoes_padding_for_every_encoder() -> None:

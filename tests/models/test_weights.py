@@ -11,11 +11,9 @@ from models.build import (
     BASE,
     EDITOR,
     NetworkConfig,
-    TextConfig,
     autoencoder_bundle,
     base_bundle,
     build_editor,
-    build_text_encoder,
     editor_bundle,
     editor_from_base,
     load_autoencoder,
@@ -24,14 +22,14 @@ from models.build import (
 from models.editor import EditingConfig
 from models.task_predictor import TaskPredictor
 from models.weights import Bundle, WeightsError, load_bundle, load_into, save_bundle
-from tests.tiny import BACKBONE, CHANNELS, TEXT_WIDTH, autoencoder, base, condition, latents, trained_editor
+from tests.tiny import BACKBONE, CHANNELS, TEXT_WIDTH, autoencoder, base, condition, latents, minilm, trained_editor
 
 T = torch.tensor([0.2, 0.9])
 TENSORS = {"b": torch.ones(2), "a": torch.zeros(3), "half": torch.ones(2, 2).half(), "scalar": torch.tensor(3)}
 NETWORK = NetworkConfig(
     backbone=BACKBONE,
     latent_channels=CHANNELS,
-    text=TextConfig(encoder="minilm", max_tokens=8),
+    text=minilm(8),
     text_revision="r",
     text_widths=(TEXT_WIDTH,),
 )
@@ -143,5 +141,3 @@ def test_an_autoencoder_comes_back_with_its_normalisation(tmp_path: Path) -> Non
 def test_what_cannot_be_built_is_told() -> None:
     with pytest.raises(ValueError, match="no editing parts"):
         build_editor(NETWORK)
-    with pytest.raises(ValueError, match="unknown text encoder 'ul2'; known: minilm"):
-        build_text_encoder(TextConfig(encoder="ul2", max_tokens=8))

@@ -1,0 +1,1 @@
+"""Measurements of the whole; each writes a dated record into `results/`."""
