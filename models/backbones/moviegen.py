@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from models.backbones.protocol import TASK_TOKENS, TaskSignal, WidenedPatchEmbed
-from models.layers import NORM_EPS, Block, FactoredPositions, TimeEmbedding
+from models.layers import NORM_EPS, Block, FactoredPositions, TimeEmbedding, modulated_norm
 from models.shapes import BackboneInput, FlowTime, FrameOffsets, Latent
 from models.text import TextContext
 
@@ -96,7 +96,7 @@ class MovieGenTransformer(nn.Module):
             # The position sum joins the input of every layer, not only of the first (section 3.1.3).
             hidden = self._run(block, hidden + positions, modulation, context, mask)
         shift, scale = (time[:, None] + self.final_table).unsqueeze(2).unbind(1)
-        patches = self.to_patch(self.final_norm(hidden) * (1 + scale) + shift)
+        patches = self.to_patch(modulated_norm(self.final_norm, hidden, scale, shift))
         p = self.config.patch
         return rearrange(patches, "b (l h w) (c p q) -> b c l (h p) (w q)", l=frames, h=rows, w=columns, p=p, q=p)
 
