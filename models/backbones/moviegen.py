@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
 from models.backbones.protocol import TASK_TOKENS, TaskSignal, WidenedPatchEmbed, run_block
-from models.layers import NORM_EPS, Block, FactoredPositions, TimeEmbedding
+from models.layers import NORM_EPS, Block, FactoredPositions, TimeEmbedding, modulated_norm
 from models.shapes import BackboneInput, FlowTime, FrameOffsets, Latent
 from models.text import TextContext
 
@@ -96,7 +96,7 @@ class MovieGenTransformer(nn.Module):
             # The position sum joins the input of every layer, not only of the first (section 3.1.3).
             hidden = run_block(block, self.gradient_checkpointing, hidden + positions, modulation, context, mask)
         shift, scale = (time[:, None] + self.final_table).unsqueeze(2).unbind(1)
-        patches = self.to_patch(self.final_norm(hidden) * (1 + scale) + shift)
+        patches = self.to_patch(modulated_norm(self.final_norm, hidden, scale, shift))
         p = self.config.patch
         return rearrange(patches, "b (l h w) (c p q) -> b c l (h p) (w q)", l=frames, h=rows, w=columns, p=p, q=p)
 
