@@ -50,12 +50,14 @@ def build_cases(setting: CaseSetting, store: FeatureStore) -> list[str]:
     return ids
 
 
-def build_requests(store: FeatureStore, seed: int) -> list[str]:
-    """Write the requests of every case and return their ids."""
+def build_requests(store: FeatureStore, seed: int, framewise_clips: int) -> list[str]:
+    """Write the requests of every case and return their ids; frame by frame only for the first clips by id."""
     ids: list[str] = []
-    for case in store.draft(CASES).to_pylist():
+    cases = store.draft(CASES).to_pylist()
+    clips = sorted(case["id"] for case in cases if case["frames"] > 1)[:framewise_clips]
+    for case in cases:
         rows = [_request(case, AS_ASKED, seed), _request(case, TRUE_TASK, seed), _request(case, WRONG, seed)]
-        if case["frames"] > 1:
+        if case["id"] in clips:
             rows += [_request(case, FRAMEWISE, seed, frame) for frame in range(case["frames"])]
         store.upsert(EDIT_REQUESTS, rows)
         ids += [row["id"] for row in rows]

@@ -66,10 +66,11 @@ class PairsParams(Block):
 
 
 class CasesParams(Block):
-    """Held-out cases for evaluation."""
+    """Held-out cases for evaluation; of so many of the clips every frame is also edited alone, as a comparison."""
 
     pictures: NonNegativeInt
     clips: NonNegativeInt
+    framewise_clips: NonNegativeInt
     decoys: PositiveInt
 
 

@@ -118,7 +118,7 @@ def _result(case: Mapping[str, Any], stage: str, editor: Editor, edits: Mapping[
     scores = {stage: own, **vars(score_references(frames))}
     scores[f"{stage}_true_task"] = score_case(replace_edit(frames, edits[request_name(TRUE_TASK, case["id"])]))
     scores["wrong_instruction"] = score_case(replace_edit(frames, edits[request_name(WRONG, case["id"])]))
-    if len(source) > 1:
+    if request_name(FRAMEWISE, case["id"], 0) in edits:
         single = [edits[request_name(FRAMEWISE, case["id"], frame)] for frame in range(len(source))]
         scores[f"{stage}_framewise"] = score_case(replace_edit(frames, np.concatenate(single)))
     scored = tuple(

@@ -100,7 +100,7 @@ def build_evaluation_cases(job: Job, steps: Steps) -> Receipt:
         cutouts=Cutouts(read_cutouts(job.data, NOUNS)),
     )
     steps.run("compose cases", lambda: build_cases(setting, store))
-    steps.run("write requests", lambda: build_requests(store, job.params.evaluation.seed))
+    steps.run("write requests", lambda: build_requests(store, job.params.evaluation.seed, params.cases.framewise_clips))
     tables = {spec.name: store.publish(spec) for spec in (CASES, EDIT_REQUESTS)}
     figures = {"cases": tables[CASES.name].rows, "requests": tables[EDIT_REQUESTS.name].rows}
     receipt = Receipt(stage="cases", tables=tables, parents={"clips": clips.digest}, figures=figures)

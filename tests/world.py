@@ -73,7 +73,7 @@ TINY = (
     "features.scenes={pictures: 4, clips: 2, held_out_share: 0.5}",
     "features.pairs.one={image_edit: 20, text_to_image: 0, text_to_video: 4, validation_share: 0.2, "
     "tasks: {add: 1, remove: 1, replace: 1, global: 1}, shard: 8}",
-    "features.cases={pictures: 8, clips: 2, decoys: 3}",
+    "features.cases={pictures: 8, clips: 2, framewise_clips: 1, decoys: 3}",
     "training.trainer={precision: 32-true, devices: 1, strategy: auto, accumulate: 1, gradient_checkpointing: false, "
     "compile: false, validate_every: 100, checkpoint_every: 5, preview_every: 100}",
     "training.autoencoder.steps=6",

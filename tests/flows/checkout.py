@@ -35,7 +35,7 @@ features:
   geometry: {resolution: 32, clip_frames: 8}
   pairs:
     one: {image_edit: 24, text_to_video: 6, validation_share: 0.2, shard: 12}
-  cases: {pictures: 4, clips: 2}
+  cases: {pictures: 4, clips: 2, framewise_clips: 1}
 training:
   trainer: {validate_every: 4, checkpoint_every: 2, preview_every: 4}
   stages:

@@ -1,0 +1,86 @@
+"""Pretraining end to end at a tiny size: two parts, each trained and published on its own, with cards that say how."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from flows.job import Job
+from flows.pretrain import PARTS, publish
+from flows.steps import PlainSteps
+from models.build import AUTOENCODER, BASE, build_base, build_text_encoder, load_autoencoder
+from models.weights import load_bundle, load_into
+from stores.receipts import Receipt, load_receipt
+from stores.state import State
+from tests.world import raw_folder, tiny_params, without_mlflow_advice
+
+OVERRIDES = (
+    "features.pairs.base={image_edit: 0, text_to_image: 8, text_to_video: 4, validation_share: 0.5, tasks: {add: 1}, "
+    "shard: 8}",
+    "training.base.steps=4",
+    "training.base.groups={text_to_image: {weight: 1, batch: 2}, text_to_video: {weight: 1, batch: 2}}",
+    "inference.resolution=32",
+    "inference.window_frames=4",
+    "inference.window_overlap=1",
+    "inference.num_inference_steps=2",
+)
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    folder = tmp_path_factory.mktemp("pretrain")
+    raw = raw_folder(folder / "raw")
+    (raw / "cutouts").symlink_to(Path(__file__).resolve().parents[2] / "data" / "cutouts")
+    params = tiny_params(f"data={raw}", *OVERRIDES)
+    return Job(params, State.at(folder / "state"))
+
+
+@pytest.fixture(scope="module")
+def autoencoder(job: Job) -> Receipt:
+    return PARTS[AUTOENCODER](job, PlainSteps())
+
+
+def published(job: Job, folder: Path) -> Receipt:
+    with without_mlflow_advice():
+        return publish(job, folder / "weights", State.at(folder))
+
+
+def test_an_autoencoder_alone_can_be_published_and_leaves_the_base_as_it_was(
+    job: Job, autoencoder: Receipt, tmp_path: Path
+) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "base.safetensors").write_bytes(b"another's")
+    receipt = published(job, tmp_path)
+    assert receipt == load_receipt(State.at(tmp_path), "pretrain")
+    assert set(receipt.models) == {AUTOENCODER}
+    assert (tmp_path / "weights" / "base.safetensors").read_bytes() == b"another's"
+    shipped = load_bundle(tmp_path / "weights" / "autoencoder.safetensors", AUTOENCODER)
+    assert shipped.digest() == receipt.model(AUTOENCODER).digest == autoencoder.model(AUTOENCODER).digest
+    load_autoencoder(shipped)
+    assert Image.open(tmp_path / "weights" / "autoencoder.jpg").size[0] > 64
+
+
+def test_a_base_is_trained_on_the_autoencoder_of_its_state_and_both_cards_say_how(
+    job: Job, autoencoder: Receipt, tmp_path: Path
+) -> None:
+    base = PARTS[BASE](job, PlainSteps())
+    assert base.parents["autoencoder"] == autoencoder.model(AUTOENCODER).digest
+    receipt = published(job, tmp_path)
+    assert set(receipt.models) == {AUTOENCODER, BASE}
+    assert receipt.parents["base.autoencoder"] == autoencoder.model(AUTOENCODER).digest
+    bundle = load_bundle(tmp_path / "weights" / "base.safetensors", BASE)
+    config = job.params.models.base_config(build_text_encoder(job.params.models.text))
+    load_into(build_base(config), bundle.tensors, "base")
+    for name, steps, figure in ((AUTOENCODER, 6, "psnr_clips"), (BASE, 4, "val/loss")):
+        card = (tmp_path / "weights" / f"{name}.md").read_text()
+        assert f"{steps} steps" in card and receipt.model(name).digest in card and figure in card
+        assert f"({name}.jpg)" in card and (tmp_path / "weights" / f"{name}.jpg").stat().st_size > 1000
+        curve = [line for line in card.splitlines() if line.startswith(f"| {steps - 1} |")]
+        assert curve and not curve[0].endswith("|  |")
+
+
+def test_what_is_trained_is_not_trained_again(job: Job, autoencoder: Receipt) -> None:
+    checkpoints = sorted(job.state.checkpoints.rglob("*.ckpt"))
+    before = [path.stat().st_mtime_ns for path in checkpoints]
+    assert PARTS[AUTOENCODER](job, PlainSteps()) == autoencoder
+    assert [path.stat().st_mtime_ns for path in checkpoints] == before
