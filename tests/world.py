@@ -89,7 +89,7 @@ TINY = (
     "training.stages.one.ema_decay=0.9",
     "training.stages.one.dropout={text: 0.1, source: 0.1, both: 0.1}",
     "training.stages.one.optimizer={learning_rate: 3.0e-3, weight_decay: 0.01, beta2: 0.95, warmup_steps: 3, "
-    "decay_share: 0.4, clip_norm: 1.0}",
+    "decay_share: 0.4, clip_norm: 1.0, muon: null}",
     "training.predictor.steps=40",
 )
 

@@ -11,8 +11,20 @@ class Block(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class MuonParams(Block):
+    """Muon for the matrices of transformer blocks; the rate is scaled by the root of rows over columns, if above 1."""
+
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    momentum: float = Field(ge=0, lt=1)
+    iterations: PositiveInt  # of Newton-Schulz
+
+
 class OptimizerParams(Block):
-    """AdamW with linear warm-up and a linear decay to zero over the last `decay_share` of the steps."""
+    """AdamW with linear warm-up and a linear decay to zero over the last `decay_share` of the steps.
+
+    With `muon`, which is not in the paper, AdamW is left with what is no matrix of a transformer block.
+    """
 
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
@@ -20,6 +32,7 @@ class OptimizerParams(Block):
     warmup_steps: int = Field(ge=0)
     decay_share: float = Field(ge=0, le=1)
     clip_norm: float = Field(gt=0)
+    muon: MuonParams | None
 
 
 class TrainerParams(Block):

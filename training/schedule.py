@@ -4,7 +4,9 @@ from collections.abc import Iterable
 
 import torch
 from torch import nn
+from torch.optim import AdamW, Muon, Optimizer
 
+from training.optimizers import JoinedOptimizer
 from training.params import OptimizerParams
 
 
@@ -18,20 +20,42 @@ def rate_factor(step: int, steps: int, params: OptimizerParams) -> float:
 
 def build_optimizer(
     named_parameters: Iterable[tuple[str, nn.Parameter]], params: OptimizerParams, gate_rate: float = 1.0
-) -> torch.optim.AdamW:
-    """AdamW; weight decay on matrices only, not on norms, biases, tables and gates.
+) -> JoinedOptimizer:
+    """AdamW, or with `params.muon` Muon for the matrices of transformer blocks and AdamW for all else.
 
-    The copy skip's gates learn `gate_rate` times faster: they have to grow from zero to the order of one.
+    Weight decay is for matrices only, not for norms, biases, tables and gates. The copy skip's gates learn `gate_rate`
+    times faster: they have to grow from zero to the order of one.
     """
-    trained = [(name, p) for name, p in named_parameters if p.requires_grad]
-    gates = [p for name, p in trained if "gates" in name]
-    matrices = [p for name, p in trained if p.ndim >= 2 and "table" not in name and "gates" not in name]
-    known = {id(p) for p in (*gates, *matrices)}
-    rest = [p for _, p in trained if id(p) not in known]
-    groups = [{"params": matrices, "weight_decay": params.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    if gates:
-        groups.append({"params": gates, "weight_decay": 0.0, "lr": gate_rate * params.learning_rate})
-    return torch.optim.AdamW(groups, lr=params.learning_rate, betas=(0.9, params.beta2))
+    rate, muon = params.learning_rate, params.muon
+    kinds: dict[str, list[nn.Parameter]] = {"muon": [], "matrix": [], "other": [], "gates": []}
+    for name, parameter in named_parameters:
+        if parameter.requires_grad:
+            kinds[_kind(name, parameter, muon is not None)].append(parameter)
+    groups = [
+        {"params": kinds["matrix"], "weight_decay": params.weight_decay},
+        {"params": kinds["other"], "weight_decay": 0.0},
+        {"params": kinds["gates"], "weight_decay": 0.0, "lr": gate_rate * rate},
+    ]
+    filled = [group for group in groups if group["params"]]
+    parts: list[Optimizer] = [AdamW(filled, lr=rate, betas=(0.9, params.beta2), fused=True)]
+    if muon is not None and kinds["muon"]:
+        matrices = Muon(
+            kinds["muon"],
+            lr=muon.learning_rate,
+            weight_decay=muon.weight_decay,
+            momentum=muon.momentum,
+            ns_steps=muon.iterations,
+        )
+        parts.append(matrices)
+    return JoinedOptimizer(parts)
+
+
+def _kind(name: str, parameter: nn.Parameter, muon: bool) -> str:
+    if "gates" in name:
+        return "gates"
+    if parameter.ndim < 2 or not name.endswith("weight") or "table" in name:
+        return "other"
+    return "muon" if muon and parameter.ndim == 2 and ".blocks." in f".{name}" else "matrix"
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:

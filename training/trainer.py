@@ -8,9 +8,10 @@ from typing import Any, Protocol
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from training.params import OptimizerParams, TrainerParams
 
@@ -82,7 +83,7 @@ def build_trainer(
     callbacks: Sequence[Callback] = (),
 ) -> Trainer:
     """A trainer of one epoch of `steps` optimizer steps."""
-    average = [EMAWeightAveraging(decay=ema_decay)] if ema_decay else []
+    average = [_averaging(ema_decay)] if ema_decay else []
     saver = StepCheckpoint(folder, params.checkpoint_every, steps)
     return Trainer(
         accelerator="auto",
@@ -106,6 +107,11 @@ def build_trainer(
         default_root_dir=folder,
         deterministic=True,
     )
+
+
+def _averaging(decay: float) -> WeightAveraging:
+    # EMAWeightAveraging averages tensor by tensor, which takes four times as long on CPU.
+    return WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
 
 
 def fit_or_resume(

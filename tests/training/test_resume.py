@@ -44,6 +44,17 @@ def test_killed_and_resumed_in_a_new_process_equals_uninterrupted(world: World, 
     assert runs.versions(world, "editor") == before >= 1
 
 
+def test_with_muon_too(world: World) -> None:
+    muon = "{learning_rate: 0.02, weight_decay: 0.01, momentum: 0.95, iterations: 5}"
+    told = runs.spec(world, f"training.stages.one.optimizer.muon={muon}")
+    receipt = runs.train(world, told)
+    weights = runs.final_weights(world, told, STEPS)
+    shutil.rmtree(runs.folder(world, told))
+    runs.train_until_killed(world, told, 8)
+    assert runs.train_apart(world, told).text() == receipt.text()
+    assert runs.equal(runs.final_weights(world, told, STEPS), weights)
+
+
 def test_run_again_after_the_last_step_changes_nothing(world: World, whole: tuple) -> None:
     told = runs.spec(world)
     last = checkpoints(runs.folder(world, told))[-1]

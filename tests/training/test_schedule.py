@@ -1,10 +1,16 @@
 """The learning rate, what is decayed, and the gate's reasons."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from models.build import build_base, editor_from_base
+from models.editor import EditModel
 from models.weights import Bundle
+from tests.tiny import latents
 from tests.training import runs
 from tests.world import World, text_encoder, tiny_params
 from training.gate import GateFigures, decide
@@ -15,10 +21,13 @@ GATE = GateParams(min_success=0.6, max_wrong_instruction_success=0.2, max_keep_g
 GOOD = GateFigures(0.7, 0.1, 30.0, 32.0, 1.0)
 
 
-def _optimizer(**changes: float) -> OptimizerParams:
+MUON = {"learning_rate": 0.02, "weight_decay": 0.05, "momentum": 0.95, "iterations": 5}
+
+
+def _optimizer(**changes: object) -> OptimizerParams:
     values = {
         "learning_rate": 1e-3, "weight_decay": 0.1, "beta2": 0.95, "warmup_steps": 10, "decay_share": 0.5,
-        "clip_norm": 1.0,
+        "clip_norm": 1.0, "muon": None,
     }  # fmt: skip
     return OptimizerParams.model_validate(values | changes)
 
@@ -40,25 +49,81 @@ def test_the_rate_rises_stays_and_falls() -> None:
     assert factors[10:] == sorted(factors[10:], reverse=True)
 
 
-def test_norms_biases_tables_and_gates_are_not_decayed() -> None:
+def _editor() -> EditModel:
+    """Of the tiny world, with one parameter frozen."""
     params = tiny_params()
     config = params.models.base_config(text_encoder())
     bundle = Bundle("base", build_base(config).state_dict(), config.model_dump(mode="json"), {})
     model, _ = editor_from_base(bundle, params.models.editing)
     next(model.backbone.final_norm.parameters()).requires_grad_(False)
-    decayed, *others = build_optimizer(model.named_parameters(), _optimizer(), gate_rate=20.0).param_groups
-    assert decayed["weight_decay"] == 0.1 and all(group["weight_decay"] == 0.0 for group in others)
-    in_decayed = {id(p) for p in decayed["params"]}
-    for name, parameter in model.named_parameters():
-        matrix = parameter.ndim >= 2 and "table" not in name and "gates" not in name
-        assert (id(parameter) in in_decayed) == matrix, name
-    named = dict(model.named_parameters())
-    assert any("table" in name for name in named)
-    rates = {id(p): group["lr"] for group in others for p in group["params"]}
-    gates = [id(p) for name, p in named.items() if "gates" in name]
-    assert gates and all(rates[key] == pytest.approx(20 * 1e-3) for key in gates)
-    assert {rate for key, rate in rates.items() if key not in gates} == {decayed["lr"]} == {1e-3}
-    assert len(rates) + len(in_decayed) == len(named) - 1 and not in_decayed & set(rates)
+    return model
+
+
+def _is_matrix(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear | nn.Conv3d)
+
+
+@pytest.mark.parametrize("muon", [None, MUON])
+def test_norms_biases_tables_and_gates_are_not_decayed(muon: dict | None) -> None:
+    model = _editor()
+    groups = build_optimizer(model.named_parameters(), _optimizer(muon=muon), gate_rate=20.0).param_groups
+    found = {id(p): group for group in groups for p in group["params"]}
+    trained = {id(p) for p in model.parameters() if p.requires_grad}
+    assert found.keys() == trained and len(trained) == sum(len(group["params"]) for group in groups)
+    matrices = {id(module.weight) for module in model.modules() if _is_matrix(module)}
+    assert {key for key, group in found.items() if group["weight_decay"]} == matrices
+    gates = {id(p) for name, p in model.named_parameters() if "gates" in name}
+    assert gates and {found[key]["lr"] for key in gates} == {20 * 1e-3}
+    rates = {group["lr"] for key, group in found.items() if key not in gates}
+    assert rates == ({1e-3} if muon is None else {1e-3, 0.02})
+
+
+def test_muon_has_the_matrices_of_the_blocks_and_nothing_else() -> None:
+    model = _editor()
+    groups = build_optimizer(model.named_parameters(), _optimizer(muon=MUON)).param_groups
+    (muon,) = [group for group in groups if "momentum" in group]
+    linears = [module for block in model.backbone.blocks for module in block.modules() if _is_matrix(module)]
+    assert {id(p) for p in muon["params"]} == {id(linear.weight) for linear in linears}
+    assert (muon["lr"], muon["weight_decay"], muon["momentum"], muon["ns_steps"]) == (0.02, 0.05, 0.95, 5)
+
+
+@pytest.mark.parametrize("muon", [None, MUON])
+def test_an_optimizer_loaded_from_its_state_goes_on_bit_for_bit(muon: dict | None, tmp_path: Path) -> None:
+    def stepped(layers: nn.Module, optimizer: torch.optim.Optimizer, schedule: LambdaLR, first: int) -> None:
+        for step in range(first, first + 3):
+            for i, parameter in enumerate(layers.parameters()):
+                parameter.grad = latents(*parameter.shape, seed=100 * step + i)
+            optimizer.step()
+            schedule.step()
+
+    def built() -> tuple[nn.Module, torch.optim.Optimizer, LambdaLR]:
+        layers = nn.ModuleDict({"blocks": nn.Linear(4, 8), "out": nn.Linear(8, 4)})
+        optimizer = build_optimizer(layers.named_parameters(), _optimizer(muon=muon))
+        return layers, optimizer, LambdaLR(optimizer, lambda step: 1 / (1 + step))
+
+    one, other = built(), built()
+    stepped(*one, 0)
+    saved = [part.state_dict() for part in one]
+    torch.save(saved, tmp_path / "state.pt")
+    stepped(*one, 3)
+    for part, state in zip(other, torch.load(tmp_path / "state.pt", weights_only=True), strict=True):
+        part.load_state_dict(state)
+    stepped(*other, 3)
+    assert all(torch.equal(a, b) for a, b in zip(one[0].parameters(), other[0].parameters(), strict=True))
+
+
+def test_a_closure_is_called_once_with_gradients_on() -> None:
+    layers = nn.ModuleDict({"blocks": nn.Linear(4, 8), "out": nn.Linear(8, 4)})
+    optimizer = build_optimizer(layers.named_parameters(), _optimizer(muon=MUON))
+    before, called = [p.clone() for p in layers.parameters()], []
+
+    def closure() -> float:
+        called.append(torch.is_grad_enabled())
+        layers["out"](layers["blocks"](latents(2, 4))).square().sum().backward()
+        return 7.0
+
+    assert optimizer.step(closure) == 7.0 and called == [True]
+    assert not any(torch.equal(a, b) for a, b in zip(before, layers.parameters(), strict=True))
 
 
 def test_random_numbers_are_of_their_seed_and_step() -> None:
