@@ -9,19 +9,15 @@ Gate two: on held-out pictures, in a wording never trained on and with the predi
 
 import argparse
 import json
-import platform
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import torch
-
 from benchmarks.gate_editor import GateEditor, GateSize, Material, source_of
+from benchmarks.record import record_of
 from features.pairs import Triple
 from flows.job import Job
 from flows.revision import code_digest
@@ -112,16 +108,7 @@ def success(
 
 def record(figures: dict[str, float], params: dict[str, Any]) -> dict[str, Any]:
     """The figures with what they were measured on."""
-    told = ["git", "describe", "--always", "--dirty"]
-    commit = subprocess.run(told, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-    return {
-        "name": "gates",
-        "commit": commit or "unknown",
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
-        "params": params,
-        "figures": figures,
-    }
+    return record_of("gates", params, figures)
 
 
 def main() -> int:

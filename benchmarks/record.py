@@ -1,0 +1,54 @@
+"""The dated record of a measurement: `benchmarks/results/<name>.json`."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from flows.settings import ROOT
+
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def record_of(name: str, params: Mapping[str, Any], figures: Mapping[str, float]) -> dict[str, Any]:
+    """The figures with what they were measured on."""
+    return {
+        "name": name,
+        "commit": commit(),
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "machine": machine(),
+        "params": dict(params),
+        "figures": dict(figures),
+    }
+
+
+def write_record(path: Path, params: Mapping[str, Any], figures: Mapping[str, float]) -> dict[str, Any]:
+    """Write a record, named like its file."""
+    record = record_of(path.stem, params, figures)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    return record
+
+
+def commit() -> str:
+    """The commit of this checkout, `-dirty` if files differ from it; "unknown" outside of git."""
+    told = ["git", "describe", "--always", "--dirty"]
+    found = subprocess.run(told, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    return found or "unknown"
+
+
+def machine() -> str:
+    """Processor, threads and torch, in words."""
+    return f"{_processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
