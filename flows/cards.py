@@ -14,14 +14,26 @@ from models.pixels import Frames, to_frames, to_video
 from models.precision import autocast
 from models.weights import load_bundle
 from stores.media_rows import COLUMNS, WorkingSize, decode_row
-from stores.model_registry.models import RegisteredModel
+from stores.model_registry.models import ModelRegistry, RegisteredModel
 from stores.model_registry.tracking import Tracking
-from stores.receipts import Receipt
+from stores.receipts import ModelReceipt, Receipt
 from stores.schema import CLIPS, EDIT_PAIRS
 
 SAMPLED_PICTURES, SAMPLED_CLIPS = 16, 4
+COMMIT = "commit"
+SHEET_WIDTH = 1680  # pixels
 CURVES = {AUTOENCODER: ("val/psnr/pictures", "val/psnr/clips"), BASE: ("val/loss", "val/loss/text_to_image")}
 POINTS = 12
+
+
+def note_commit(job: Job, receipt: ModelReceipt) -> None:
+    """Write the commit that a model was trained at into its run, unless it stands there already."""
+    tracking = Tracking(job.state)
+    run_id = ModelRegistry(tracking).fetch(receipt).run_id
+    if COMMIT not in tracking.client.get_run(run_id).data.tags:
+        command = ["git", "rev-parse", "--short", "HEAD"]
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        tracking.client.set_tag(run_id, COMMIT, told.stdout.strip() or "unknown")
 
 
 def card(job: Job, name: str, model: RegisteredModel, receipt: Receipt) -> str:
@@ -29,12 +41,13 @@ def card(job: Job, name: str, model: RegisteredModel, receipt: Receipt) -> str:
     client = Tracking(job.state).client
     run = client.get_run(model.run_id)
     minutes = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 60000
+    started = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
     values = job.params.training.autoencoder if name == AUTOENCODER else job.params.training.base
     network = job.params.models.autoencoder if name == AUTOENCODER else job.params.models.backbone
     lines = [
         f"# {name}",
         "",
-        f"Trained {datetime.fromtimestamp(run.info.start_time / 1000, UTC):%Y-%m-%d} at commit {_commit()}:",
+        f"Trained {started:%Y-%m-%d} at commit {run.data.tags.get(COMMIT, 'unknown')}:",
         f"{values.steps} steps, {minutes:.0f} minutes on two CPU cores that did other work beside it, by",
         f"`python -m flows.pretrain {name}`. Stored in half precision.",
         "",
@@ -57,9 +70,11 @@ def samples(job: Job, name: str, model: RegisteredModel, receipt: Receipt) -> Fr
     """A sheet of unpicked samples: the first held-out rows by id, whatever they look like."""
     if name == AUTOENCODER:
         network = load_autoencoder(load_bundle(model.folder / f"{AUTOENCODER}.safetensors", AUTOENCODER))
-        return gallery(list(_reconstructions(job, network)), columns=4, shown_frames=3)
+        return gallery(list(_reconstructions(job, network)), SHEET_WIDTH, shown_frames=3)
     files = (model.folder / f"{BASE}.safetensors", model.folder / f"{AUTOENCODER}.safetensors")
-    return gallery(list(_generations(job, Generator.from_files(*files, job.params.inference))), 4, shown_frames=3)
+    return gallery(
+        list(_generations(job, Generator.from_files(*files, job.params.inference))), SHEET_WIDTH, shown_frames=6
+    )
 
 
 def _reconstructions(job: Job, network: AnyAutoencoder) -> Iterator[GalleryRow]:
@@ -99,10 +114,3 @@ def _curves(job: Job, run_id: str, names: tuple[str, ...]) -> list[str]:
         values = (found[name].get(step) for name in names)
         lines.append(f"| {step} | {' | '.join('' if value is None else f'{value:.3f}' for value in values)} |")
     return lines
-
-
-def _commit() -> str:
-    told = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return told.stdout.strip() or "unknown"

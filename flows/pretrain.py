@@ -2,9 +2,11 @@
 
 import argparse
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from flows.cards import card, samples
+from flows.cards import card, note_commit, samples
 from flows.features import build_clips, build_pairs, build_scenes
 from flows.job import Job
 from flows.settings import ROOT, apply_environment
@@ -18,6 +20,7 @@ from stores.receipts import Receipt, load_receipt, receipt_path, save_receipt
 from stores.state import State
 
 EXPERIMENT = "pretrain"
+Value = TypeVar("Value")
 
 
 def pretrain_autoencoder(job: Job, steps: Steps) -> Receipt:
@@ -25,6 +28,7 @@ def pretrain_autoencoder(job: Job, steps: Steps) -> Receipt:
     inputs = {"clips": build_clips(job, steps), "scenes": build_scenes(job, steps)}
     told = spec_of(job, "autoencoder", AUTOENCODER, EXPERIMENT, inputs)
     receipt = steps.run("train autoencoder", lambda: train(job, told))
+    note_commit(job, receipt.model(AUTOENCODER))
     save_receipt(receipt, job.state)
     return receipt
 
@@ -37,6 +41,7 @@ def pretrain_base(job: Job, steps: Steps) -> Receipt:
     pairs = build_pairs(job, steps, "base", autoencoder)
     inputs = {"autoencoder": autoencoder, "pairs": pairs}
     receipt = steps.run("train base", lambda: train(job, spec_of(job, "base", BASE, EXPERIMENT, inputs)))
+    note_commit(job, receipt.model(BASE))
     save_receipt(receipt, job.state)
     return receipt
 
@@ -55,16 +60,20 @@ def publish(job: Job, weights: Path, published_to: State) -> Receipt:
         shutil.copyfile(model.folder / f"{name}.safetensors", weights / file)
         (weights / file).with_suffix(".md").write_text(card(job, name, model, receipt))
         write_picture((weights / file).with_suffix(".jpg"), samples(job, name, model, receipt), quality=88)
-        published = published.model_copy(
-            update={
-                "models": {**published.models, name: receipt.model(name)},
-                "parents": {**published.parents, **{f"{name}.{role}": v for role, v in receipt.parents.items()}},
-                "figures": {**published.figures, **{f"{name}.{key}": v for key, v in receipt.figures.items()}},
-            }
+        published = Receipt(
+            stage="pretrain",
+            models={**published.models, name: receipt.model(name)},
+            parents=_with_part(published.parents, name, receipt.parents),
+            figures=_with_part(published.figures, name, receipt.figures),
         )
     path.parent.mkdir(exist_ok=True)
     path.write_text(published.text())
     return published
+
+
+def _with_part(kept: Mapping[str, Value], name: str, own: Mapping[str, Value]) -> dict[str, Value]:
+    others = {key: value for key, value in kept.items() if not key.startswith(f"{name}.")}
+    return others | {f"{name}.{key}": value for key, value in own.items()}
 
 
 PARTS = {AUTOENCODER: pretrain_autoencoder, BASE: pretrain_base}
@@ -81,9 +90,10 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides of params.yaml")
     told = parser.parse_args()
     job = Job.open(told.params, told.state, tuple(told.set))
-    with job.state.writing():
-        for part in told.parts:
-            print(PARTS[part](job, PlainSteps()).text())
+    if told.parts:
+        with job.state.writing():
+            for part in told.parts:
+                print(PARTS[part](job, PlainSteps()).text())
     if told.publish:
         print(publish(job, ROOT / WEIGHTS, State.at(ROOT)).text())
 

@@ -20,22 +20,25 @@ class GalleryRow:
     clips: tuple[Frames, ...]
 
 
-def gallery(rows: Sequence[GalleryRow], columns: int, shown_frames: int) -> Frames:
-    """The sheet uint8 [h w 3], its rows in so many columns.
+def gallery(rows: Sequence[GalleryRow], width: int, shown_frames: int) -> Frames:
+    """The sheet uint8 [h w 3]: rows side by side as they fit into so many pixels, a wider one alone.
 
     Raises:
         ValueError: no rows.
     """
     if not rows:
         raise ValueError("a gallery needs at least one row")
-    tiles = [_tile(row, shown_frames) for row in rows]
-    width, height = max(tile.width for tile in tiles), max(tile.height for tile in tiles)
-    lines = -(-len(tiles) // columns)
-    size = (MARGIN + columns * (width + MARGIN), MARGIN + lines * (height + MARGIN))
-    sheet = Image.new("RGB", size, PAPER)
-    for number, tile in enumerate(tiles):
-        line, column = divmod(number, columns)
-        sheet.paste(tile, (MARGIN + column * (width + MARGIN), MARGIN + line * (height + MARGIN)))
+    places: list[tuple[Image.Image, int, int]] = []
+    left, top, line = MARGIN, MARGIN, 0
+    for tile in (_tile(row, shown_frames) for row in rows):
+        if left > MARGIN and left + tile.width + MARGIN > width:
+            left, top, line = MARGIN, top + line + MARGIN, 0
+        places.append((tile, left, top))
+        left, line = left + tile.width + MARGIN, max(line, tile.height)
+    right = max(left + tile.width for tile, left, _ in places)
+    sheet = Image.new("RGB", (right + MARGIN, top + line + MARGIN), PAPER)
+    for tile, left, top in places:
+        sheet.paste(tile, (left, top))
     return np.asarray(sheet)
 
 

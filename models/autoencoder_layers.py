@@ -17,7 +17,7 @@ def as_frames(x: Tensor) -> Tensor:
 
 def as_clips(frames: Tensor, batch: int) -> Tensor:
     """The inverse of `as_frames`."""
-    return frames.unflatten(0, (batch, -1)).transpose(1, 2)
+    return frames.reshape(batch, -1, *frames.shape[1:]).transpose(1, 2)
 
 
 class TemporalConv(nn.Conv3d):
@@ -30,14 +30,14 @@ class TemporalConv(nn.Conv3d):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[3:]
+        batch, channels, _, height, width = x.shape
         if x.shape[2] == 1:
             # Replicating a single frame makes all three taps see it: one 1x1 convolution with the summed taps.
             mixed = F.conv2d(x.flatten(3), self.weight.sum(dim=2), self.bias)
         else:
             padded = torch.cat([x[:, :, :1], x, x[:, :, -1:]], dim=2)
             mixed = F.conv2d(padded.flatten(3), self.weight.flatten(3), self.bias, (self.stride[0], 1))
-        return mixed.unflatten(3, (height, width))
+        return mixed.reshape(batch, channels, -1, height, width)
 
 
 class SpatialConv(nn.Conv2d):
