@@ -17,7 +17,7 @@ def as_frames(x: Tensor) -> Tensor:
 
 def as_clips(frames: Tensor, batch: int) -> Tensor:
     """The inverse of `as_frames`."""
-    return frames.unflatten(0, (batch, -1)).transpose(1, 2)
+    return torch.unflatten(frames, 0, (batch, -1)).transpose(1, 2)
 
 
 class TemporalConv(nn.Conv3d):
@@ -37,7 +37,7 @@ class TemporalConv(nn.Conv3d):
         else:
             padded = torch.cat([x[:, :, :1], x, x[:, :, -1:]], dim=2)
             mixed = F.conv2d(padded.flatten(3), self.weight.flatten(3), self.bias, (self.stride[0], 1))
-        return mixed.unflatten(3, (height, width))
+        return torch.unflatten(mixed, 3, (height, width))
 
 
 class SpatialConv(nn.Conv2d):
