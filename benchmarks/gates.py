@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from benchmarks.gate_editor import GateEditor, GateSize, Material, source_of
-from benchmarks.record import record_of
+from benchmarks.record import RESULTS, write_record
 from features.pairs import Triple
 from flows.job import Job
 from flows.revision import code_digest
@@ -29,7 +28,6 @@ from models.pixels import Frames
 from models.weights import load_bundle
 from stores.schema import content_id
 
-RESULT = ROOT / "benchmarks" / "results" / "gates.json"
 OVERFIT_MARGIN_DB = 3.0
 IDENTITY_MARGIN_DB = 2.0
 DEFAULT = GateSize(pairs=64, identities=32, held_out=32, steps=2000, batch=16)
@@ -106,11 +104,6 @@ def success(
     return sum(score.success for score in scores) / len(scores)
 
 
-def record(figures: dict[str, float], params: dict[str, Any]) -> dict[str, Any]:
-    """The figures with what they were measured on."""
-    return record_of("gates", params, figures)
-
-
 def main() -> int:
     """`python -m benchmarks.gates`."""
     apply_environment()
@@ -118,7 +111,7 @@ def main() -> int:
     parser.add_argument("--params", type=Path, default=ROOT / "params.yaml")
     parser.add_argument("--weights", type=Path, default=ROOT / WEIGHTS, help="folder of autoencoder and base")
     parser.add_argument("--state", type=Path, default=ROOT / "var" / "gates", help="where it works; resumes there")
-    parser.add_argument("--result", type=Path, default=RESULT)
+    parser.add_argument("--result", type=Path, default=RESULTS / "gates.json")
     for name, value in asdict(DEFAULT).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
     parser.add_argument("overrides", nargs="*", help="key.path=value")
@@ -127,10 +120,8 @@ def main() -> int:
     job = Job.open(told.params, told.state, tuple(told.overrides))
     with job.state.writing():
         figures = run_gates(job, told.weights, size)
-    told.result.parent.mkdir(parents=True, exist_ok=True)
-    params = asdict(size) | {"overrides": told.overrides}
-    told.result.write_text(json.dumps(record(figures, params), indent=1) + "\n")
-    print(told.result.read_text())
+    record = write_record(told.result, asdict(size) | {"overrides": told.overrides}, figures)
+    print(json.dumps(record, indent=1))
     return 0 if figures["overfit_passed"] and figures["identity_passed"] else 1
 
 
