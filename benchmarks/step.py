@@ -10,7 +10,6 @@ Writes `benchmarks/results/step.json`.
 
 import argparse
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -18,7 +17,7 @@ from time import perf_counter
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.record import RESULTS, write_record
 from benchmarks.step_sides import SIDES, Sample, Velocity, build_sides, model_flops, sample
@@ -33,6 +32,7 @@ from training.schedule import build_optimizer
 GROUPS = {"pictures": "image_edit", "clips": "text_to_video"}
 PHASES = ("forward", "backward", "optimizer")
 OURS, THEIRS = SIDES
+PRODUCTS = 10
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,13 @@ class Stepper:
 
 
 def peak_rate(rows: int, width: int) -> float:
-    """Operations a second of a large bf16 product, the best of a few."""
+    """Operations a second of a large bf16 product, repeated for about as long as a step so that it is as disturbed."""
     x, weight = torch.randn(rows, width).bfloat16(), torch.randn(width, width).bfloat16()
-    return 2 * rows * width**2 / min(_seconds(lambda: F.linear(x, weight)) for _ in range(5))
-
-
-def _seconds(work: Callable[[], Tensor]) -> float:
+    F.linear(x, weight)
     start = perf_counter()
-    work()
-    return perf_counter() - start
+    for _ in range(PRODUCTS):
+        F.linear(x, weight)
+    return 2 * PRODUCTS * rows * width**2 / (perf_counter() - start)
 
 
 def measure(params: Params, size: StepSize) -> dict[str, float]:
