@@ -196,8 +196,9 @@ def test_a_preset_resolves_and_changes_only_what_it_names(name: str) -> None:
     overlay = dict(leaves(yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text())))
     base = dict(leaves(values()))
     resolved = dict(leaves(yaml.safe_load(presets.resolve(PARAMS.read_text(), _overlay(name)))))
-    # A block of another name replaces the base's whole; so does a plain value in the place of a block.
-    replaced = tuple(path.removesuffix("name") if path.endswith(".name") else f"{path}." for path in overlay)
+    # A block of another name replaces the base's whole, and so does null.
+    named = [path.removesuffix("name") for path in overlay if path.endswith(".name")]
+    replaced = (*named, *[f"{path}." for path, value in overlay.items() if value is None])
     kept = {path: value for path, value in base.items() if not path.startswith(replaced)}
     assert resolved == kept | overlay
     same = sorted(path for path, value in overlay.items() if path in kept and kept[path] == value)
