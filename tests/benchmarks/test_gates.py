@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from einops import rearrange
 
 from benchmarks import gates
 from benchmarks.gate_editor import GateSize, plan
@@ -17,7 +16,8 @@ from models.weights import save_bundle
 from stores.state import State
 from tests.world import ROOT, raw_folder, text_encoder, tiny_autoencoder, tiny_params
 
-SIZE = GateSize(pairs=4, identities=3, held_out=2, steps=2, batch=2)
+# Rows differ from run to run, since the folder is part of their key: two steps could end within the rounding.
+SIZE = GateSize(pairs=4, identities=3, held_out=2, steps=8, batch=2)
 FIGURES = {
     "loss_start", "loss_end", "overfit_ceiling_psnr", "overfit_psnr", "overfit_gap_db", "overfit_guided_gap_db",
     "overfit_copy_gap_db", "overfit_edit_psnr", "overfit_edit_ceiling_psnr", "overfit_success", "overfit_passed",
@@ -38,10 +38,9 @@ def _weights(folder: Path, params: Params) -> Path:
     """A base that knows nothing, and an autoencoder that does: the principal components of smooth colours."""
     autoencoder = tiny_autoencoder(params)
     assert autoencoder.linear is not None
-    side = autoencoder.config.spatial_factor
     rough = torch.rand(40, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
     smooth = torch.nn.functional.interpolate(rough, scale_factor=4, mode="bilinear")
-    autoencoder.linear.set_components(rearrange(smooth, "b c (h p) (w q) -> (b h w) (c p q)", p=side, q=side))
+    autoencoder.linear.set_components(autoencoder.linear.blocks(smooth[:, :, None]).flatten(0, -2))
     save_bundle(
         autoencoder_bundle(autoencoder.state_dict(), params.models.autoencoder, {}),
         folder / f"{AUTOENCODER}.safetensors",
@@ -67,7 +66,7 @@ def test_both_gates_are_closed_to_an_editor_that_has_learned_nothing(figures: di
     assert figures["overfit_gap_db"] > gates.OVERFIT_MARGIN_DB and figures["overfit_passed"] == 0
 
 
-def test_two_steps_already_change_the_loss(figures: dict[str, float]) -> None:
+def test_a_few_steps_already_change_the_loss(figures: dict[str, float]) -> None:
     assert figures["loss_end"] != figures["loss_start"]
 
 
