@@ -6,14 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from features.composer import Cutouts
 from features.encode import PairEncoder
-from features.ingest import TEST, TRAIN, ingest
-from features.materials import Backgrounds
+from features.ingest import ingest
 from features.pairs import PairSetting, Triple, build_constants, build_shard, make_triple
 from features.plan import IMAGE_EDIT, PlannedRow
-from features.raw import read_cutouts, read_raw
-from features.vocabulary import NOUNS
+from features.raw import read_raw
+from features.setting import ComposeSetting
 from flows.job import Job
 from inference.editor import Editor, FramesRequest
 from inference.params import InferenceParams, Overrides, edit_settings
@@ -25,10 +23,7 @@ from models.build import (
     editor_from_base,
     load_autoencoder,
 )
-from models.conditioning import Condition
 from models.editor import EditModel
-from models.loss import velocity_error
-from models.path import LinearPath
 from models.pixels import Frames
 from models.task_predictor import TaskPredictor, fit_predictor
 from models.tasks import Task
@@ -40,9 +35,8 @@ from stores.receipts import ModelReceipt
 from stores.schema import CLIPS, CONSTANTS, EDIT_PAIRS
 from training.data import TRAIN as TRAINED
 from training.data import PairTable, StepLoader, ValidationLoader
-from training.module import VALIDATION_TIMES, VelocityModule
+from training.module import VelocityModule, error_at_fixed_times
 from training.params import GroupParams, StageParams
-from training.schedule import step_generator
 from training.trainer import build_trainer, fit_or_resume
 
 EDIT_BATCH = 16
@@ -124,16 +118,9 @@ class GateEditor:
     @torch.no_grad()
     def loss(self, material: Material) -> float:
         """Velocity error on everything trained on, at fixed noise and times: two points of a run can be compared."""
-        table, path, network = material.table, LinearPath(), self._network.cpu().eval()
+        table = material.table
         batch = table.batch(table.ids(IMAGE_EDIT, TRAINED), 0, IMAGE_EDIT)
-        noise = torch.randn(batch.target.shape, generator=step_generator(self._job.params.seed, 0))
-        condition = Condition(batch.source, batch.text, batch.task, torch.zeros(len(batch), dtype=torch.long))
-        errors = []
-        for time in VALIDATION_TIMES:
-            t = torch.full((len(batch),), time)
-            x_t = path.at(noise, batch.target, t).x_t
-            errors.append(velocity_error(network(x_t, t, condition), noise, batch.target, path, t).mean())
-        return float(torch.stack(errors).mean())
+        return float(error_at_fixed_times(self._network.cpu().eval(), batch, self._job.params.seed).mean())
 
     def edits(self, triples: Sequence[Triple], predicted_task: bool, guided: bool = True) -> list[Frames]:
         """The editor's answers, as a deployment would give them, or with the true task, or without guidance."""
@@ -168,15 +155,10 @@ class GateEditor:
         clips = job.folder("clips")
         ingest(read_raw(job.data), clips, params.features, job.limits)
         table = clips.open(clips.publish(CLIPS))
-        geometry, edit = params.features.geometry, params.inference
+        edit = params.inference
         return PairSetting(
             stage="gates",
-            seed=params.seed,
-            code=key,
-            params=params.features,
-            train=Backgrounds(table, TRAIN, geometry, job.limits),
-            test=Backgrounds(table, TEST, geometry, job.limits),
-            cutouts=Cutouts(read_cutouts(job.data, NOUNS)),
+            compose=ComposeSetting.over(table, job.data, params.seed, key, params.features, job.limits),
             encoder=PairEncoder(self._autoencoder, self._digest, self._text, edit.precision, edit.tiling),
         )
 

@@ -2,7 +2,6 @@
 
 import json
 import platform
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import torch
 
+from flows.revision import commit
 from flows.settings import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -33,13 +33,6 @@ def write_record(path: Path, params: Mapping[str, Any], figures: Mapping[str, fl
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n")
     return record
-
-
-def commit() -> str:
-    """The commit of this checkout, `-dirty` if files differ from it; "unknown" outside of git."""
-    told = ["git", "describe", "--always", "--dirty"]
-    found = subprocess.run(told, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-    return found or "unknown"
 
 
 def machine() -> str:

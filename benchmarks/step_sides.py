@@ -13,14 +13,12 @@ from models.backbones.wan import diffusers_class
 from models.build import ModelParams
 from models.conditioning import Condition
 from models.editor import EditModel
-from models.shapes import FlowTime, Latent, LatentShape
+from models.shapes import FlowTime, Latent
 from models.tasks import TASK_COUNT
 from models.text import TextContext, TextPart
 
 SIDES = ("ours", "diffusers")
-# MiniLM's, at the most tokens that params.yaml lets it give.
-TEXT_WIDTH, TEXT_TOKENS = 384, 48
-SPATIAL, TEMPORAL = 8, 4  # pixels and frames a latent
+TEXT_WIDTH = 384  # MiniLM's
 
 
 @dataclass(frozen=True)
@@ -85,11 +83,11 @@ def _wan(shape: MovieGenConfig, channels: int) -> Any:
 
 def sample(models: ModelParams, batch: int, frames: int, side: int) -> Sample:
     """Random latents of videos of `frames` pictures of `side` pixels, texts of unequal lengths."""
-    latent = LatentShape(models.autoencoder.latent_channels, -(-frames // TEMPORAL), side // SPATIAL, side // SPATIAL)
+    latent, most = models.autoencoder.latent_shape(frames, side, side), models.text.encoders[0].max_tokens
     noise, target, source = torch.randn(3, batch, *latent.as_tuple())
-    states = torch.randn(batch, TEXT_TOKENS, TEXT_WIDTH)
-    lengths = torch.linspace(TEXT_TOKENS // 3, TEXT_TOKENS, batch).long()
-    text = TextContext((TextPart(states, torch.arange(TEXT_TOKENS) < lengths[:, None]),))
+    states = torch.randn(batch, most, TEXT_WIDTH)
+    lengths = torch.linspace(most // 3, most, batch).long()
+    text = TextContext((TextPart(states, torch.arange(most) < lengths[:, None]),))
     condition = Condition(source, text, torch.arange(batch) % TASK_COUNT, torch.zeros(batch, dtype=torch.long))
     return Sample(noise, target, torch.rand(batch), condition)
 
@@ -100,10 +98,11 @@ def model_flops(models: ModelParams, given: Sample) -> float:
     batch, _, *grid = given.target.shape
     frames, rows, columns = grid
     tokens = frames * (rows // shape.patch) * (columns // shape.patch)
-    context, width = TEXT_TOKENS + TASK_TOKENS, shape.width
+    said = given.condition.text.parts[0].states.shape[1]
+    context, width = said + TASK_TOKENS, shape.width
     per_token = (6 * width + 3 * shape.hidden) * width + 2 * (tokens + context) * width
     block = batch * (tokens * per_token + context * 2 * width**2)
     patch = channels * shape.patch**2
-    ends = batch * (tokens * 3 * patch * width + TEXT_TOKENS * TEXT_WIDTH * width)
+    ends = batch * (tokens * 3 * patch * width + said * TEXT_WIDTH * width)
     time = batch * width * (256 + 7 * width)
     return 2.0 * (shape.layers * block + ends + time)

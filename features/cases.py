@@ -1,16 +1,13 @@
 """Held-out cases for evaluation: unseen scenes and wordings, with the truth, decoys, and the requests they lead to."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from features.composer import Cutouts, render
-from features.materials import Backgrounds
 from features.pairs import DRAWERS
-from features.params import FeaturesParams
-from features.tasks import global_look
-from features.tasks.draft import Draft, Materials
+from features.setting import ComposeSetting
+from features.tasks.draft import Draft
 from stores.feature_store import FeatureStore
 from stores.frames import pack_frames, unpack_frames
 from stores.schema import CASES, EDIT_REQUESTS, content_id
@@ -21,29 +18,17 @@ PURPOSE = "evaluate"
 AS_ASKED, TRUE_TASK, WRONG, FRAMEWISE = "as_asked", "true_task", "wrong_instruction", "framewise"
 
 
-@dataclass(frozen=True)
-class CaseSetting:
-    """Everything that decides the cases."""
-
-    seed: int
-    code: str
-    params: FeaturesParams
-    tasks: tuple[str, ...]
-    backgrounds: Backgrounds
-    cutouts: Cutouts
-
-
 def request_name(variant: str, case_id: str, frame: int | None = None) -> str:
     """What a request of a case is called; evaluation finds it again by this name."""
     return f"{variant}/{case_id}" if frame is None else f"{variant}/{case_id}/{frame:04d}"
 
 
-def build_cases(setting: CaseSetting, store: FeatureStore) -> list[str]:
+def build_cases(setting: ComposeSetting, tasks: Sequence[str], store: FeatureStore) -> list[str]:
     """Write all cases and return their ids: pictures first, tasks in turn."""
     ids = []
     for kind, count in (("picture", setting.params.cases.pictures), ("video", setting.params.cases.clips)):
         for number in range(count):
-            row = _case(number, kind, setting)
+            row = _case(number, kind, tasks[number % len(tasks)], setting)
             store.upsert(CASES, [row])
             ids.append(row["id"])
     store.retain(CASES, ids)
@@ -65,28 +50,22 @@ def build_requests(store: FeatureStore, seed: int, framewise_clips: int) -> list
     return ids
 
 
-def _case(number: int, kind: str, setting: CaseSetting) -> dict[str, Any]:
+def _case(number: int, kind: str, task: str, setting: ComposeSetting) -> dict[str, Any]:
     """A draft whose decoys all differ from the truth, the first that a numbered generator gives."""
-    task = setting.tasks[number % len(setting.tasks)]
     decoys = setting.params.cases.decoys
     for attempt in range(50):
         rng = np.random.default_rng([setting.seed, number, kind == "video", attempt, 7])
-        background = setting.backgrounds.clip(rng) if kind == "video" else setting.backgrounds.still(rng)
-        materials = Materials(background, setting.cutouts.nouns, True, setting.params.compose)
+        materials = setting.materials(rng, held_out=True, moving=kind == "video")
         draft = DRAWERS[task](rng, materials, decoys + 1)
-        frames = [_draw(draft, i, setting) for i in range(len(draft.choices))]
-        source = render(draft.source, setting.cutouts, setting.params.compose, global_look.LOOKS)
+        frames = [setting.draw(choice.target) for choice in draft.choices]
+        source = setting.draw(draft.source)
         if all(not np.array_equal(frames[0], other) for other in (*frames[1:], source)):
             return _row(number, kind, draft, source, frames, setting)
     raise ValueError(f"case {number}: no draft of task {task!r} has a truth that differs from its decoys")
 
 
-def _draw(draft: Draft, choice: int, setting: CaseSetting) -> np.ndarray:
-    return render(draft.choices[choice].target, setting.cutouts, setting.params.compose, global_look.LOOKS)
-
-
 def _row(
-    number: int, kind: str, draft: Draft, source: np.ndarray, frames: list[np.ndarray], setting: CaseSetting
+    number: int, kind: str, draft: Draft, source: np.ndarray, frames: list[np.ndarray], setting: ComposeSetting
 ) -> dict[str, Any]:
     background = draft.source.background
     instruction = draft.choices[0].instruction

@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from features.composer import Cutouts, Scene, render
 from features.encode import PairEncoder
 from features.instructions import phrase
-from features.materials import Backgrounds
-from features.params import FeaturesParams
 from features.plan import IMAGE_EDIT, TEXT_TO_VIDEO, PlannedRow
+from features.setting import ComposeSetting
 from features.tasks import add, global_look, identity, remove, replace
 from features.tasks.draft import Draft, Materials, draw_scene
 from models.text import with_frame_rate
@@ -35,30 +33,13 @@ class PairSetting:
     """Everything the builders share."""
 
     stage: str
-    seed: int
-    code: str
-    params: FeaturesParams
-    train: Backgrounds
-    test: Backgrounds
-    cutouts: Cutouts
+    compose: ComposeSetting
     encoder: PairEncoder
-
-    def materials(self, row: PlannedRow, rng: np.random.Generator) -> Materials:
-        """A background of the row's split and geometry. Validation rows use test scenes and held-out wordings."""
-        held_out = row.split != "train"
-        backgrounds = self.test if held_out else self.train
-        background = backgrounds.clip(rng) if row.group == TEXT_TO_VIDEO else backgrounds.still(rng)
-        return Materials(background, self.cutouts.nouns, held_out, self.params.compose)
-
-    def draw(self, scene: Scene) -> np.ndarray:
-        """The frames of a scene."""
-        return render(scene, self.cutouts, self.params.compose, global_look.LOOKS)
 
     def row_id(self, row: PlannedRow) -> str:
         """Known before the row is made, so that a rerun makes only what is missing."""
-        settings = self.params.model_dump_json(include={"geometry", "compose", "split"})
-        who = (self.encoder.autoencoder, self.encoder.text_encoder, self.code, settings)
-        return content_id(self.stage, self.seed, row.number, row.group, row.split, row.task, *who)
+        who = (self.encoder.autoencoder, self.encoder.text_encoder, self.compose.code, self.compose.values())
+        return content_id(self.stage, self.compose.seed, row.number, row.group, row.split, row.task, *who)
 
 
 @dataclass(frozen=True)
@@ -99,27 +80,31 @@ def build_shard(rows: Sequence[PlannedRow], setting: PairSetting, store: Feature
 
 
 def make_triple(row: PlannedRow, setting: PairSetting) -> Triple:
-    """Render one planned row: an image edit, or a captioned picture or clip with the black video as its source."""
-    rng = row.generator(setting.seed)
-    materials = setting.materials(row, rng)
+    """Render one planned row: an image edit, or a captioned picture or clip with the black video as its source.
+
+    Validation rows use test scenes and held-out wordings.
+    """
+    compose = setting.compose
+    rng = row.generator(compose.seed)
+    materials = compose.materials(rng, held_out=row.split != "train", moving=row.group == TEXT_TO_VIDEO)
     background = materials.background
     if row.group == IMAGE_EDIT:
         draft = DRAWERS[row.task](rng, materials, 1)
         choice = draft.choices[0]
         return Triple(
-            row.task, choice.instruction, setting.draw(draft.source), setting.draw(choice.target),
+            row.task, choice.instruction, compose.draw(draft.source), compose.draw(choice.target),
             draft.source.caption, choice.target.caption, background.clip_id, background.scene,
         )  # fmt: skip
     # Half of them plain real material, half with objects, so that the base learns the nouns.
     scene = draw_scene(rng, materials, int(rng.integers(1, 3)) if rng.random() < 0.5 else 0)
     # The caption is rephrased as an instruction (Movie Gen Edit, section 5.1.2).
     told = phrase("text_to_video", rng, materials.held_out, caption=scene.caption)
-    return Triple(row.task, told, None, setting.draw(scene), "", scene.caption, background.clip_id, background.scene)
+    return Triple(row.task, told, None, compose.draw(scene), "", scene.caption, background.clip_id, background.scene)
 
 
 def build_constants(groups: Sequence[str], setting: PairSetting, store: FeatureStore) -> list[str]:
     """Write what is stored once and not per row: the encoded black video of each geometry, and the empty text."""
-    geometry, encoder = setting.params.geometry, setting.encoder
+    geometry, encoder = setting.compose.params.geometry, setting.encoder
     rows = [_constant(encoder, "null_text", [], None, encoder.texts([""])[0])]
     for frames in sorted({geometry.clip_frames if group == TEXT_TO_VIDEO else 1 for group in groups}):
         black = np.zeros((frames, geometry.resolution, geometry.resolution, 3), dtype=np.uint8)

@@ -11,13 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from features.composer import Cutouts, render
 from features.ingest import TEST, TRAIN
-from features.materials import Backgrounds
 from features.params import FeaturesParams
 from features.quality import score
-from features.tasks.draft import Materials, draw_scene
-from features.tasks.global_look import LOOKS
+from features.setting import ComposeSetting
+from features.tasks.draft import draw_scene
 from stores.clip_writer import encode_clip, encode_picture, filmstrip
 from stores.feature_store import FeatureStore
 from stores.schema import CLIPS, content_id
@@ -37,21 +35,10 @@ class PlannedScene:
         return np.random.default_rng([seed, self.number, self.split == TRAIN, self.moving])
 
 
-@dataclass(frozen=True)
-class SceneSetting:
-    """What scenes are composed from, and a digest of it."""
-
-    seed: int
-    code: str
-    params: FeaturesParams
-    train: Backgrounds
-    test: Backgrounds
-    cutouts: Cutouts
-
-    def row_id(self, plan: PlannedScene) -> str:
-        """Known before the scene is made, so that a rerun makes only what is missing."""
-        values = self.params.model_dump_json(include={"geometry", "compose", "split"})
-        return content_id("scene", self.seed, plan.number, plan.split, plan.moving, self.code, values)
+def scene_id(plan: PlannedScene, setting: ComposeSetting) -> str:
+    """Known before the scene is made, so that a rerun makes only what is missing."""
+    who = (setting.code, setting.values())
+    return content_id("scene", setting.seed, plan.number, plan.split, plan.moving, *who)
 
 
 def plan_scenes(params: FeaturesParams) -> list[PlannedScene]:
@@ -63,26 +50,25 @@ def plan_scenes(params: FeaturesParams) -> list[PlannedScene]:
     return rows
 
 
-def build_scenes(plans: Sequence[PlannedScene], setting: SceneSetting, store: FeatureStore) -> int:
+def build_scenes(plans: Sequence[PlannedScene], setting: ComposeSetting, store: FeatureStore) -> int:
     """Compose and write the scenes that the store lacks; how many those were."""
     have = store.ids(CLIPS)
-    rows = [_row(plan, setting) for plan in plans if setting.row_id(plan) not in have]
+    rows = [_row(plan, setting) for plan in plans if scene_id(plan, setting) not in have]
     return store.upsert(CLIPS, rows) if rows else 0
 
 
-def _row(plan: PlannedScene, setting: SceneSetting) -> dict[str, Any]:
+def _row(plan: PlannedScene, setting: ComposeSetting) -> dict[str, Any]:
     rng = plan.generator(setting.seed)
-    backgrounds = setting.train if plan.split == TRAIN else setting.test
-    background = backgrounds.clip(rng) if plan.moving else backgrounds.still(rng)
-    materials = Materials(background, setting.cutouts.nouns, plan.split == TEST, setting.params.compose)
+    materials = setting.materials(rng, held_out=plan.split == TEST, moving=plan.moving)
+    background = materials.background
     scene = draw_scene(rng, materials, int(rng.integers(0 if plan.moving else 1, 4)))
-    frames = render(scene, setting.cutouts, setting.params.compose, LOOKS)
+    frames = setting.draw(scene)
     rate = setting.params.geometry.frame_rate
     media = (
         encode_clip(frames, Fraction(rate), crf=NEARLY_LOSSLESS) if plan.moving else encode_picture(frames[0], "png")
     )
     return {
-        "id": setting.row_id(plan),
+        "id": scene_id(plan, setting),
         "kind": "video" if plan.moving else "picture",
         "caption": scene.caption,
         "scene": background.scene,

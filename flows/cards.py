@@ -1,17 +1,16 @@
 """Model cards of shipped weights: how they were trained, on what, how long, with which curves, scores and samples."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from flows.job import Job
-from flows.settings import ROOT
+from flows.revision import commit
 from inference.gallery import GalleryRow, gallery
 from inference.generator import Generator
 from models.build import AUTOENCODER, BASE, AnyAutoencoder, load_autoencoder
 from models.pixels import Frames, to_frames, to_video
-from models.precision import autocast
+from models.tiling import reconstruct_tiled
 from models.weights import load_bundle
 from stores.media_rows import COLUMNS, WorkingSize, decode_row
 from stores.model_registry.models import ModelRegistry, RegisteredModel
@@ -31,9 +30,7 @@ def note_commit(job: Job, receipt: ModelReceipt) -> None:
     tracking = Tracking(job.state)
     run_id = ModelRegistry(tracking).fetch(receipt).run_id
     if COMMIT not in tracking.client.get_run(run_id).data.tags:
-        command = ["git", "rev-parse", "--short", "HEAD"]
-        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        tracking.client.set_tag(run_id, COMMIT, told.stdout.strip() or "unknown")
+        tracking.client.set_tag(run_id, COMMIT, commit())
 
 
 def card(job: Job, name: str, model: RegisteredModel, receipt: Receipt) -> str:
@@ -86,8 +83,7 @@ def _reconstructions(job: Job, network: AnyAutoencoder) -> Iterator[GalleryRow]:
         for row in [row for row in rows if row["kind"] == kind][:count]:
             side = geometry.resolution
             frames = decode_row(row, size, job.limits)[: geometry.clip_frames, :side, :side]
-            with autocast("cpu", job.params.inference.precision):
-                made = network.decode(network.encode(to_video(frames)), len(frames))
+            made = reconstruct_tiled(network, to_video(frames), job.params.inference.tiling)
             yield GalleryRow(row["caption"], (frames, to_frames(made)[0]))
 
 

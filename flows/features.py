@@ -4,18 +4,16 @@ import hashlib
 
 import pandas as pd
 
-from features.cases import CaseSetting, build_cases, build_requests
+from features.cases import build_cases, build_requests
 from features.checks import Audit, audit_and_quarantine
-from features.composer import Cutouts
 from features.encode import PairEncoder
-from features.ingest import TEST, TRAIN, ingest
-from features.materials import Backgrounds
+from features.ingest import ingest
 from features.pairs import PairSetting, build_constants, build_shard
 from features.plan import plan_pairs, shards
-from features.raw import CUTOUTS, read_cutouts, read_raw
-from features.scenes import SceneSetting, plan_scenes
+from features.raw import CUTOUTS, read_raw
 from features.scenes import build_scenes as compose_scenes
-from features.vocabulary import NOUNS
+from features.scenes import plan_scenes, scene_id
+from features.setting import ComposeSetting
 from flows.job import Job
 from flows.revision import code_digest
 from flows.steps import Steps
@@ -45,21 +43,13 @@ def build_clips(job: Job, steps: Steps) -> Receipt:
 def build_scenes(job: Job, steps: Steps) -> Receipt:
     """Composed pictures and clips into a table of the same columns as `clips`, for the autoencoder."""
     store, params = job.folder("scenes"), job.params.features
-    clips = job.folder("clips").open(job.receipt("clips").table(CLIPS.name))
-    setting = SceneSetting(
-        seed=job.params.seed,
-        code=content_id(code_digest("features", "stores"), clips.receipt.digest, _file_digest(job)),
-        params=params,
-        train=Backgrounds(clips, TRAIN, params.geometry, job.limits),
-        test=Backgrounds(clips, TEST, params.geometry, job.limits),
-        cutouts=Cutouts(read_cutouts(job.data, NOUNS)),
-    )
+    setting = _compose_setting(job, job.params.seed, ("features", "stores"))
     plan = plan_scenes(params)
     steps.run("compose scenes", lambda: compose_scenes(plan, setting, store))
-    store.retain(CLIPS, [setting.row_id(row) for row in plan])
+    store.retain(CLIPS, [scene_id(row, setting) for row in plan])
     audit = steps.run("check scenes", lambda: audit_and_quarantine(CLIPS, store, params.checks))
     table = store.publish(CLIPS)
-    parents = {"clips": clips.receipt.digest}
+    parents = {"clips": job.receipt("clips").table(CLIPS.name).digest}
     receipt = Receipt(stage="scenes", tables={CLIPS.name: table}, parents=parents, figures={"rows": table.rows})
     return _finish(job, steps, store, receipt, audit)
 
@@ -90,16 +80,10 @@ def build_evaluation_cases(job: Job, steps: Steps) -> Receipt:
     store = job.folder("cases")
     clips = job.receipt("clips").table(CLIPS.name)
     params = job.params.features
-    setting = CaseSetting(
-        seed=job.params.evaluation.seed,
-        code=code_digest("features"),
-        params=params,
-        # Of an identity nothing can be scored but what it keeps, and it has no decoys; see benchmarks/gates.py.
-        tasks=tuple(task for task in params.pairs["one"].tasks if task != Task.IDENTITY.label),
-        backgrounds=Backgrounds(job.folder("clips").open(clips), TEST, params.geometry, job.limits),
-        cutouts=Cutouts(read_cutouts(job.data, NOUNS)),
-    )
-    steps.run("compose cases", lambda: build_cases(setting, store))
+    setting = _compose_setting(job, job.params.evaluation.seed, ("features",))
+    # Of an identity nothing can be scored but what it keeps, and it has no decoys; see benchmarks/gates.py.
+    tasks = [task for task in params.pairs["one"].tasks if task != Task.IDENTITY.label]
+    steps.run("compose cases", lambda: build_cases(setting, tasks, store))
     steps.run("write requests", lambda: build_requests(store, job.params.evaluation.seed, params.cases.framewise_clips))
     tables = {spec.name: store.publish(spec) for spec in (CASES, EDIT_REQUESTS)}
     figures = {"cases": tables[CASES.name].rows, "requests": tables[EDIT_REQUESTS.name].rows}
@@ -109,28 +93,22 @@ def build_evaluation_cases(job: Job, steps: Steps) -> Receipt:
 
 
 def _pair_setting(job: Job, stage: str, encoders: Receipt) -> PairSetting:
-    model = job.model(encoders, AUTOENCODER)
+    model, edit = job.model(encoders, AUTOENCODER), job.params.inference
     autoencoder = load_autoencoder(load_bundle(model.folder / "autoencoder.safetensors", AUTOENCODER))
     text = build_text_encoder(job.params.models.text)
-    clips = job.folder("clips").open(job.receipt("clips").table(CLIPS.name))
-    geometry, edit = job.params.features.geometry, job.params.inference
     return PairSetting(
         stage=stage,
-        seed=job.params.seed,
-        # All that a row is made from besides the parameters: when any of it changes, rows are made anew.
-        code=content_id(
-            code_digest(*CODE), clips.receipt.digest, _file_digest(job), edit.precision, edit.tiling.model_dump_json()
-        ),
-        params=job.params.features,
-        train=Backgrounds(clips, TRAIN, geometry, job.limits),
-        test=Backgrounds(clips, TEST, geometry, job.limits),
-        cutouts=Cutouts(read_cutouts(job.data, NOUNS)),
+        compose=_compose_setting(job, job.params.seed, CODE, edit.precision, edit.tiling.model_dump_json()),
         encoder=PairEncoder(autoencoder, model.digest, text, edit.precision, edit.tiling),
     )
 
 
-def _file_digest(job: Job) -> str:
-    return hashlib.sha256((job.data / CUTOUTS).read_bytes()).hexdigest()
+def _compose_setting(job: Job, seed: int, rooms: tuple[str, ...], *made_with: str) -> ComposeSetting:
+    clips = job.folder("clips").open(job.receipt("clips").table(CLIPS.name))
+    cutouts = hashlib.sha256((job.data / CUTOUTS).read_bytes()).hexdigest()
+    # All that a row is made from besides the parameters: when any of it changes, rows are made anew.
+    code = content_id(code_digest(*rooms), clips.receipt.digest, cutouts, *made_with)
+    return ComposeSetting.over(clips, job.data, seed, code, job.params.features, job.limits)
 
 
 def _finish(job: Job, steps: Steps, store: FeatureStore, receipt: Receipt, audit: Audit) -> Receipt:

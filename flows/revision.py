@@ -1,6 +1,7 @@
-"""A digest of source code, so that rows made by other code are never taken for rows made by this."""
+"""Which code this is: a digest of rooms, so that rows made by other code are never taken for these, and the commit."""
 
 import hashlib
+import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,3 +15,10 @@ def code_digest(*rooms: str) -> str:
             total.update(f"{path.relative_to(ROOT)}\n".encode())
             total.update(path.read_bytes())
     return total.hexdigest()[:16]
+
+
+def commit() -> str:
+    """The commit of this checkout, `-dirty` if files differ from it; "unknown" outside of git."""
+    command = ["git", "describe", "--always", "--dirty"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    return told or "unknown"

@@ -19,7 +19,7 @@ from inference.params import EditError, InferenceParams, Overrides, edit_setting
 from inference.windows import edit_stream
 from models.build import AUTOENCODER, AnyAutoencoder, load_autoencoder
 from models.pixels import Frames, to_frames, to_video
-from models.tiling import decode_tiled, encode_tiled
+from models.tiling import reconstruct_tiled
 from models.weights import load_bundle
 from stores.clip_files import probe, stream_frames
 from stores.clip_writer import encode_clip, encode_picture
@@ -88,8 +88,7 @@ def _reconstructed(autoencoder: AnyAutoencoder, source: bytes, params: Inference
 
     @torch.inference_mode()
     def through(window: Frames) -> Frames:
-        latents = encode_tiled(autoencoder, to_video(window).to(device), params.tiling)
-        decoded: Frames = to_frames(decode_tiled(autoencoder, latents, len(window), params.tiling))[0]
+        decoded: Frames = to_frames(reconstruct_tiled(autoencoder, to_video(window).to(device), params.tiling))[0]
         return decoded
 
     info = probe(bytes(source), limits)

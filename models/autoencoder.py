@@ -1,6 +1,7 @@
 """The temporal autoencoder (TAE): 2D layers each followed by a 1D temporal layer (Movie Gen, section 3.1.1)."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from einops import rearrange
@@ -22,6 +23,7 @@ class AutoencoderConfig(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    name: Literal["tae"]
     latent_channels: int
     channels: tuple[int, ...]
     blocks: int
@@ -58,14 +60,8 @@ class AutoencoderConfig(BaseModel):
         Raises:
             ValueError: height or width is not a multiple of the spatial factor.
         """
-        if height % self.spatial_factor or width % self.spatial_factor:
-            raise ValueError(f"{height}x{width} is not a multiple of {self.spatial_factor} pixels")
-        return LatentShape(
-            self.latent_channels,
-            -(-frames // self.temporal_factor),
-            height // self.spatial_factor,
-            width // self.spatial_factor,
-        )
+        latent_frames = -(-frames // self.temporal_factor)
+        return LatentShape.of_pixels(self.latent_channels, latent_frames, height, width, self.spatial_factor)
 
 
 @dataclass(frozen=True)

@@ -62,14 +62,8 @@ class WanAutoencoderConfig(BaseModel):
         Raises:
             ValueError: height or width is not a multiple of the spatial factor.
         """
-        if height % self.spatial_factor or width % self.spatial_factor:
-            raise ValueError(f"{height}x{width} is not a multiple of {self.spatial_factor} pixels")
-        return LatentShape(
-            self.latent_channels,
-            1 + -(-(frames - 1) // TEMPORAL_FACTOR),
-            height // self.spatial_factor,
-            width // self.spatial_factor,
-        )
+        latent_frames = 1 + -(-(frames - 1) // TEMPORAL_FACTOR)
+        return LatentShape.of_pixels(self.latent_channels, latent_frames, height, width, self.spatial_factor)
 
 
 class WanAutoencoder(nn.Module):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from torch import Tensor
 
 from models.autoencoder import Autoencoder, AutoencoderConfig
@@ -23,19 +23,10 @@ from models.weights import Bundle, load_into
 AUTOENCODER, BASE, EDITOR = "autoencoder", "base", "editor"
 
 
-def _autoencoder_name(config: Any) -> str:
-    # The config of the temporal autoencoder has no name: its weights are older than the choice.
-    name = config.get("name", "tae") if isinstance(config, Mapping) else getattr(config, "name", "tae")
-    return str(name)
-
-
 AnyBackbone = MovieGenTransformer | WanBackbone
 AnyBackboneConfig = Annotated[MovieGenConfig | WanConfig, Field(discriminator="name")]
 AnyAutoencoder = Autoencoder | WanAutoencoder
-AnyAutoencoderConfig = Annotated[
-    Annotated[AutoencoderConfig, Tag("tae")] | Annotated[WanAutoencoderConfig, Tag("wan")],
-    Discriminator(_autoencoder_name),
-]
+AnyAutoencoderConfig = Annotated[AutoencoderConfig | WanAutoencoderConfig, Field(discriminator="name")]
 
 
 class NetworkConfig(BaseModel):

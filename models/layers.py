@@ -8,7 +8,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from models.fused import modulated_rms_norm, swiglu
+from models.fused import modulated_rms_norm
 from models.shapes import FlowTime, Tokens
 
 NORM_EPS = 1e-5  # Movie Gen, Table 9
@@ -55,13 +55,9 @@ class Attention(nn.Module):
     def forward(
         self, x: Tokens, context: Float[Tensor, "b m d"] | None = None, mask: Bool[Tensor, "b m"] | None = None
     ) -> Tokens:
-        if context is None:
-            # One product for all three: the tokens are cast to bf16 once, and so are their gradients.
-            together = F.linear(x, torch.cat([self.query.weight, self.key_value.weight]))
-            query, key, value = rearrange(together, "b n (three a k) -> three b a n k", three=3, a=self.heads)
-        else:
-            query = rearrange(self.query(x), "b n (a k) -> b a n k", a=self.heads)
-            key, value = rearrange(self.key_value(context), "b m (two a k) -> two b a m k", two=2, a=self.heads)
+        query = rearrange(self.query(x), "b n (a k) -> b a n k", a=self.heads)
+        keys = self.key_value(x if context is None else context)
+        key, value = rearrange(keys, "b m (two a k) -> two b a m k", two=2, a=self.heads)
         mixed = attend(query, key, value, mask)
         return self.out(rearrange(mixed, "b a n k -> b n (a k)"))
 
@@ -75,7 +71,8 @@ class SwiGlu(nn.Module):
         self.down = nn.Linear(hidden, width, bias=False)
 
     def forward(self, x: Tokens) -> Tokens:
-        return self.down(swiglu(self.gate_up(x)))
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * up)
 
 
 class TimeEmbedding(nn.Module):

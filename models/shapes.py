@@ -30,6 +30,17 @@ class LatentShape:
     height: int
     width: int
 
+    @classmethod
+    def of_pixels(cls, channels: int, frames: int, height: int, width: int, factor: int) -> "LatentShape":
+        """Of so many latent frames of `height` x `width` pixels under a spatial factor.
+
+        Raises:
+            ValueError: height or width is not a multiple of the factor.
+        """
+        if height % factor or width % factor:
+            raise ValueError(f"{height}x{width} is not a multiple of {factor} pixels")
+        return cls(channels, frames, height // factor, width // factor)
+
     def as_tuple(self) -> tuple[int, int, int, int]:
         return self.channels, self.frames, self.height, self.width
 

@@ -88,6 +88,11 @@ def decode_tiled(autoencoder: VideoAutoencoder, latents: Latent, frames: int, ti
     return video
 
 
+def reconstruct_tiled(autoencoder: VideoAutoencoder, video: Video, tile: TilingConfig) -> Video:
+    """A clip through the autoencoder and back."""
+    return decode_tiled(autoencoder, encode_tiled(autoencoder, video, tile), video.shape[2], tile)
+
+
 def plan_tiles(latent_frames: int, length: int, overlap: int) -> list[range]:
     """Latent frames of each tile; the last may be shorter, but always has frames that no other has.
 

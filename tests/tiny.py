@@ -109,6 +109,7 @@ def autoencoder(
     linear_path: bool = False, halvings: int = 1, channels: tuple[int, ...] = (8, 16), pixel_patch: int = 2
 ) -> Autoencoder:
     config = AutoencoderConfig(
+        name="tae",
         latent_channels=CHANNELS,
         channels=channels,
         blocks=1,

@@ -21,7 +21,8 @@ from features.pairs import PairSetting, build_constants, build_shard
 from features.params import FeaturesParams
 from features.plan import plan_pairs, shards
 from features.raw import read_cutouts, read_raw
-from features.scenes import SceneSetting, build_scenes, plan_scenes
+from features.scenes import build_scenes, plan_scenes
+from features.setting import ComposeSetting
 from flows.params import Params
 from models.build import (
     AUTOENCODER,
@@ -160,15 +161,15 @@ def ingested(state: State, raw: Path, params: Params) -> Receipt:
     return Receipt(stage="clips", tables={CLIPS.name: store.publish(CLIPS)})
 
 
-def scene_setting(state: State, clips: Receipt, params: Params, code: str = "code") -> SceneSetting:
-    """Composed scenes over a published `clips` table."""
+def compose_setting(state: State, clips: Receipt, params: Params, code: str = "code") -> ComposeSetting:
+    """What scenes, pairs and cases are composed from, over a published `clips` table."""
     table = FeatureStore(state.store, "clips").open(clips.table(CLIPS.name))
     geometry = params.features.geometry
     backgrounds = (Backgrounds(table, split, geometry, limits(params)) for split in (TRAIN, TEST))
-    return SceneSetting(params.seed, code, params.features, *backgrounds, cutouts())
+    return ComposeSetting(params.seed, code, params.features, *backgrounds, cutouts())
 
 
-def composed(state: State, setting: SceneSetting) -> Receipt:
+def composed(state: State, setting: ComposeSetting) -> Receipt:
     """The `scenes` folder, published."""
     store = FeatureStore(state.store, "scenes")
     build_scenes(plan_scenes(setting.params), setting, store)
@@ -177,20 +178,10 @@ def composed(state: State, setting: SceneSetting) -> Receipt:
 
 def pair_setting(state: State, clips: Receipt, params: Params, digest: str = "ae", code: str = "code") -> PairSetting:
     """Builders of stage one over a published `clips` table."""
-    table = FeatureStore(state.store, "clips").open(clips.table(CLIPS.name))
-    geometry = params.features.geometry
-    return PairSetting(
-        stage="one",
-        seed=params.seed,
-        code=code,
-        params=params.features,
-        train=Backgrounds(table, TRAIN, geometry, limits(params)),
-        test=Backgrounds(table, TEST, geometry, limits(params)),
-        cutouts=cutouts(),
-        encoder=PairEncoder(
-            tiny_autoencoder(params), digest, text_encoder(params.models.text), "fp32", params.inference.tiling
-        ),
+    encoder = PairEncoder(
+        tiny_autoencoder(params), digest, text_encoder(params.models.text), "fp32", params.inference.tiling
     )
+    return PairSetting("one", compose_setting(state, clips, params, code), encoder)
 
 
 def paired(state: State, setting: PairSetting, features: FeaturesParams) -> Receipt:

@@ -82,9 +82,10 @@ def _load(spec: TrainingSpec, state: State) -> tuple[Media, Media, Media]:
         for role in ROLES
     }
     clips = WorkingSize(params.clip_side, spec.frame_rate, params.frames)
-    train = load_media(list(tables.values()), "train", params.picture_side, clips, limits)
+    least = measured_side(params)
+    train = load_media(list(tables.values()), "train", params.picture_side, clips, least, limits)
     composed, raw = (
-        load_media([tables[role]], "test", params.clip_side, clips, limits) for role in ("scenes", "clips")
+        load_media([tables[role]], "test", params.clip_side, clips, least, limits) for role in ("scenes", "clips")
     )
     return train, composed, raw
 

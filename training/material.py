@@ -9,11 +9,14 @@ from training.autoencoder_module import Media
 
 
 def load_media(
-    tables: Sequence[PublishedTable], split: str, picture_side: int, clips: WorkingSize, limits: MediaLimits
+    tables: Sequence[PublishedTable],
+    split: str,
+    picture_side: int,
+    clips: WorkingSize,
+    least_side: int,
+    limits: MediaLimits,
 ) -> Media:
-    """All pictures of a split, and its clips that have enough frames. Small media are enlarged by need only.
-
-    Need is a shorter side of four fifths of that of clips, the centre crops on which everything is measured.
+    """All pictures of a split, and its clips that have enough frames; none is enlarged beyond `least_side`.
 
     Kept in memory as uint8: a thousand 16-frame clips at 160 pixels are about 1.5 GB.
     """
@@ -21,7 +24,7 @@ def load_media(
     pictures, moving = [], []
     for row in rows:
         most = picture_side if row["kind"] == "picture" else clips.side
-        side = min(most, max(row["height"], 4 * clips.side // 5), max(row["width"], 4 * clips.side // 5))
+        side = min(most, max(least_side, min(row["height"], row["width"])))
         size = WorkingSize(side, clips.frame_rate, clips.frames)
         frames = decode_row(row, size, limits)
         if row["kind"] == "picture":

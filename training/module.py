@@ -45,7 +45,6 @@ class VelocityModule(LightningModule):
         self._stage = stage
         self._seed = seed
         self._max_frames = max_frames
-        self._path = LinearPath()
         drop = stage.dropout
         self._rates = DropoutRates(text=drop.text, source=drop.source, both=drop.both)
 
@@ -54,22 +53,13 @@ class VelocityModule(LightningModule):
         condition = Condition(batch.source, batch.text, batch.task, draws.offsets)
         null = self._nulls.of(batch.target.shape[1:]).to(self.device)
         condition = drop_condition(condition, null, self._rates, draws.dropout)
-        loss = self._error(batch, condition, draws.noise, draws.time).mean()
+        loss = _error(self.network, batch, condition, draws.noise, draws.time).mean()
         self.log(f"train/loss/{batch.group}", loss, batch_size=len(batch))
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
 
     def validation_step(self, batch: PairBatch, batch_idx: int) -> None:
-        """Fixed noise and a fixed grid of times, so that two points of a run, and two runs, can be compared."""
-        generator = step_generator(self._seed, batch.step)
-        noise = torch.randn(batch.target.shape, generator=generator).to(self.device)
-        offsets = torch.zeros(len(batch), dtype=torch.long, device=self.device)
-        condition = Condition(batch.source, batch.text, batch.task, offsets)
-        errors = [
-            self._error(batch, condition, noise, torch.full((len(batch),), time, device=self.device))
-            for time in VALIDATION_TIMES
-        ]
-        error = torch.stack(errors).mean(0)
+        error = error_at_fixed_times(self.network, batch, self._seed)
         self.log("val/loss", error.mean(), batch_size=len(batch))
         self.log(f"val/loss/{batch.group}", error.mean(), batch_size=len(batch))
         for task in sorted(set(batch.task.tolist())):
@@ -84,10 +74,6 @@ class VelocityModule(LightningModule):
 
     def transfer_batch_to_device(self, batch: PairBatch, device: torch.device, dataloader_idx: int) -> PairBatch:
         return batch.to(device)
-
-    def _error(self, batch: PairBatch, condition: Condition, noise: Tensor, time: Tensor) -> Tensor:
-        x_t = self._path.at(noise, batch.target, time).x_t
-        return velocity_error(self.network(x_t, time, condition), noise, batch.target, self._path, time)
 
     def _draw(self, batch: PairBatch) -> Draws:
         generator = step_generator(self._seed, batch.step * self.trainer.world_size + self.global_rank)
@@ -105,3 +91,20 @@ class VelocityModule(LightningModule):
         if frames > 1 or not self._stage.random_positions:
             return torch.zeros(count, dtype=torch.long)
         return torch.randint(0, self._max_frames, (count,), generator=generator)
+
+
+def error_at_fixed_times(network: nn.Module, batch: PairBatch, seed: int) -> Tensor:
+    """Velocity error [b] at fixed noise and times, so that two points of a run, and two runs, can be compared."""
+    device = batch.target.device
+    noise = torch.randn(batch.target.shape, generator=step_generator(seed, batch.step)).to(device)
+    condition = Condition(
+        batch.source, batch.text, batch.task, torch.zeros(len(batch), dtype=torch.long, device=device)
+    )
+    times = [torch.full((len(batch),), time, device=device) for time in VALIDATION_TIMES]
+    return torch.stack([_error(network, batch, condition, noise, time) for time in times]).mean(0)
+
+
+def _error(network: nn.Module, batch: PairBatch, condition: Condition, noise: Tensor, time: Tensor) -> Tensor:
+    path = LinearPath()
+    x_t = path.at(noise, batch.target, time).x_t
+    return velocity_error(network(x_t, time, condition), noise, batch.target, path, time)

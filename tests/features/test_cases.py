@@ -1,33 +1,35 @@
 """Evaluation cases: a truth unlike its source and its decoys, and the requests that every variant needs."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from features.cases import AS_ASKED, FRAMEWISE, TRUE_TASK, WRONG, CaseSetting, build_cases, build_requests, request_name
+from features.cases import AS_ASKED, FRAMEWISE, TRUE_TASK, WRONG, build_cases, build_requests, request_name
 from features.instructions import PHRASINGS
+from features.setting import ComposeSetting
 from stores.feature_store import FeatureStore
 from stores.frames import unpack_frames
 from stores.schema import CASES, EDIT_REQUESTS
 from tests.features.conftest import Made
-from tests.world import FRAMES, SIDE, cutouts
+from tests.world import FRAMES, SIDE
 
 FRAMEWISE_CLIPS = 1
 
 TASKS = ("add", "remove", "replace", "global")
 
 
-def _setting(made: Made, seed: int = 0, code: str = "code") -> CaseSetting:
-    return CaseSetting(seed, code, made.params.features, TASKS, made.setting.test, cutouts())
+def _setting(made: Made, seed: int = 0) -> ComposeSetting:
+    return replace(made.setting.compose, seed=seed)
 
 
 @pytest.fixture(scope="module")
 def store(made: Made, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
     store = FeatureStore(tmp_path_factory.mktemp("cases"), "cases")
-    build_cases(_setting(made), store)
+    build_cases(_setting(made), TASKS, store)
     build_requests(store, 0, FRAMEWISE_CLIPS)
     return store
 
@@ -99,9 +101,9 @@ def test_cases_have_different_noise(store: FeatureStore, cases: list[dict[str, A
 
 def test_a_second_run_is_the_same_and_other_seeds_are_not(made: Made, store: FeatureStore, tmp_path: Path) -> None:
     digests = store.publish(CASES).digest, store.publish(EDIT_REQUESTS).digest
-    build_cases(_setting(made), store)
+    build_cases(_setting(made), TASKS, store)
     build_requests(store, 0, FRAMEWISE_CLIPS)
     assert (store.publish(CASES).digest, store.publish(EDIT_REQUESTS).digest) == digests
     other = FeatureStore(tmp_path, "cases")
-    build_cases(_setting(made, seed=1), other)
+    build_cases(_setting(made, seed=1), TASKS, other)
     assert not other.ids(CASES) & store.ids(CASES)

@@ -138,8 +138,8 @@ def test_other_code_seed_or_encoder_gives_other_rows(made: Made) -> None:
     row = PlannedRow(0, "image_edit", "train", "add")
     own = made.setting
     others = [
-        replace(own, code="other"),
-        replace(own, seed=own.seed + 1),
+        replace(own, compose=replace(own.compose, code="other")),
+        replace(own, compose=replace(own.compose, seed=own.compose.seed + 1)),
         replace(own, stage="two"),
         pair_setting(made.state, made.clips, made.params, digest="other"),
         pair_setting(made.state, made.clips, tiny_params("features.compose.small_share=0.08")),

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from features.scenes import build_scenes, plan_scenes
+from features.scenes import build_scenes, plan_scenes, scene_id
 from stores.feature_store import FeatureStore
 from stores.media_rows import COLUMNS, WorkingSize, decode_row
 from stores.schema import CLIPS
 from tests.features.conftest import Made
-from tests.world import FRAMES, SIDE, composed, limits, scene_setting
+from tests.world import FRAMES, SIDE, compose_setting, composed, limits
 
 HELD_OUT = {"city_00", "renewable-windmill15"}
 
@@ -24,7 +24,7 @@ def test_held_out_scenes_come_on_top_of_the_counts(made: Made) -> None:
 
 
 def test_scenes_are_media_that_decode_to_the_geometry_and_stay_on_their_side_of_the_split(made: Made) -> None:
-    setting = scene_setting(made.state, made.clips, made.params)
+    setting = made.setting.compose
     receipt = composed(made.state, setting)
     rows = FeatureStore(made.state.store, "scenes").open(receipt.table(CLIPS.name)).rows().to_pylist()
     assert len(rows) == 9
@@ -36,7 +36,7 @@ def test_scenes_are_media_that_decode_to_the_geometry_and_stay_on_their_side_of_
 
 
 def test_a_rerun_makes_nothing_and_what_is_missing_comes_back_the_same(made: Made, tmp_path: Path) -> None:
-    setting, plan = scene_setting(made.state, made.clips, made.params), plan_scenes(made.params.features)
+    setting, plan = made.setting.compose, plan_scenes(made.params.features)
     whole, parts = FeatureStore(tmp_path / "a", "scenes"), FeatureStore(tmp_path / "b", "scenes")
     assert build_scenes(plan, setting, whole) == len(plan)
     assert build_scenes(plan, setting, whole) == 0
@@ -46,14 +46,14 @@ def test_a_rerun_makes_nothing_and_what_is_missing_comes_back_the_same(made: Mad
 
 
 def test_other_code_is_another_scene(made: Made) -> None:
-    settings = [scene_setting(made.state, made.clips, made.params, code) for code in ("one", "two")]
+    settings = [compose_setting(made.state, made.clips, made.params, code) for code in ("one", "two")]
     plan = plan_scenes(made.params.features)
-    ids = [{setting.row_id(row) for row in plan} for setting in settings]
+    ids = [{scene_id(row, setting) for row in plan} for setting in settings]
     assert len(ids[0]) == len(plan) and not ids[0] & ids[1]
 
 
 def test_objects_of_a_moving_scene_move(made: Made) -> None:
-    receipt = composed(made.state, scene_setting(made.state, made.clips, made.params))
+    receipt = composed(made.state, made.setting.compose)
     table = FeatureStore(made.state.store, "scenes").open(receipt.table(CLIPS.name))
     moving = [row for row in table.rows().to_pylist() if row["kind"] == "video"]
     assert moving and np.mean([row["motion"] for row in moving]) > 0

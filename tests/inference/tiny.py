@@ -50,8 +50,8 @@ def _vector(word: str) -> torch.Tensor:
 
 
 AUTOENCODER_CONFIG = AutoencoderConfig(
-    latent_channels=4, channels=(8, 16), blocks=1, groups=4, pixel_patch=2, spatial_halvings=1, temporal_halvings=1,
-    linear_path=False,
+    name="tae", latent_channels=4, channels=(8, 16), blocks=1, groups=4, pixel_patch=2, spatial_halvings=1,
+    temporal_halvings=1, linear_path=False,
 )  # fmt: skip
 NETWORK_CONFIG = NetworkConfig(
     backbone=MovieGenConfig(

@@ -8,8 +8,8 @@ from models.autoencoder_layers import FactoredAttention, FrameNorm, ResidualBloc
 from tests.tiny import CHANNELS, autoencoder, latents
 
 PAPER = AutoencoderConfig(
-    latent_channels=16, channels=(128, 256, 512, 512), blocks=2, groups=32, pixel_patch=1, spatial_halvings=3,
-    temporal_halvings=3, linear_path=False,
+    name="tae", latent_channels=16, channels=(128, 256, 512, 512), blocks=2, groups=32, pixel_patch=1,
+    spatial_halvings=3, temporal_halvings=3, linear_path=False,
 )  # fmt: skip
 
 

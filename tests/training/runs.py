@@ -13,7 +13,7 @@ from torch import Tensor
 from stores.model_registry.models import ModelRegistry
 from stores.model_registry.tracking import Tracking
 from stores.receipts import Receipt
-from tests.world import ROOT, World, composed, scene_setting, tiny_params, without_mlflow_advice
+from tests.world import ROOT, World, compose_setting, composed, tiny_params, without_mlflow_advice
 from training.run import main
 from training.spec import TrainingSpec
 from training.trainer import checkpoint_path
@@ -39,7 +39,7 @@ def spec(world: World, *overrides: str, kind: str = "editor", code: str = "code"
     params = tiny_params(*overrides)
     inputs = {"autoencoder": world.adopted, "pairs": world.pairs, "start": world.adopted}
     if kind == "autoencoder":
-        scenes = composed(world.state, scene_setting(world.state, world.clips, world.params))
+        scenes = composed(world.state, compose_setting(world.state, world.clips, world.params))
         inputs = {"clips": world.clips, "scenes": scenes}
     return TrainingSpec.model_validate(
         {

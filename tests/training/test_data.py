@@ -13,6 +13,7 @@ from tests.training import runs
 from tests.world import World, limits, text_encoder
 from training.autoencoder_module import CropLoader, random_crop
 from training.data import PairBatch, PairTable, StepLoader, ValidationLoader
+from training.fit_autoencoder import measured_side
 from training.fit_stage import open_pairs
 from training.material import load_media
 from training.mixing import Mix, ShuffledRows
@@ -166,7 +167,12 @@ def test_crops_are_a_pure_function_of_seed_and_step(world: World) -> None:
     params = runs.spec(world).training.autoencoder
     clips = FeatureStore(world.state.store, "clips").open(world.clips.table("clips"))
     media = load_media(
-        [clips], "train", params.picture_side, WorkingSize(params.clip_side, 8.0, 4), limits(world.params)
+        [clips],
+        "train",
+        params.picture_side,
+        WorkingSize(params.clip_side, 8.0, 4),
+        measured_side(params),
+        limits(world.params),
     )
     loader, again = CropLoader(media, params, 1), CropLoader(media, params, 1)
     again.load_state_dict({"position": 4})
