@@ -9,7 +9,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from models.conditioning import NullCondition
+from models.conditioning import Condition, NullCondition
 from models.shapes import Latent, TaskIds
 from models.tasks import parse_task
 from models.text import TextContext, pad_texts
@@ -37,6 +37,11 @@ class PairBatch:
 
     def __len__(self) -> int:
         return self.target.shape[0]
+
+    def condition(self) -> Condition:
+        """The whole condition, nothing dropped, at the first temporal position."""
+        offsets = torch.zeros(len(self), dtype=torch.long, device=self.target.device)
+        return Condition(self.source, self.text, self.task, offsets)
 
     def to(self, device: torch.device | str) -> "PairBatch":
         moved = (self.source.to(device), self.target.to(device), self.text.to(device), self.task.to(device))

@@ -12,6 +12,7 @@ from models.loss import velocity_error
 from models.path import LinearPath, logit_normal_time
 from models.tasks import Task
 from training.data import NullConditions, PairBatch
+from training.effects import reach, text_effect
 from training.params import StageParams
 from training.schedule import build_optimizer, rate_factor, step_generator
 
@@ -65,6 +66,11 @@ class VelocityModule(LightningModule):
         for task in sorted(set(batch.task.tolist())):
             chosen = error[batch.task == task]
             self.log(f"val/task/{Task(task).label}", chosen.mean(), batch_size=len(chosen))
+        self.log(f"val/reach/{batch.group}", reach(self.network, batch, self._seed), batch_size=len(batch))
+        if len(batch) > 1:
+            self.log(
+                f"val/text_effect/{batch.group}", text_effect(self.network, batch, self._seed), batch_size=len(batch)
+            )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = build_optimizer(self.network.named_parameters(), self._stage.optimizer, self._stage.gate_rate)
@@ -97,9 +103,7 @@ def error_at_fixed_times(network: nn.Module, batch: PairBatch, seed: int) -> Ten
     """Velocity error [b] at fixed noise and times, so that two points of a run, and two runs, can be compared."""
     device = batch.target.device
     noise = torch.randn(batch.target.shape, generator=step_generator(seed, batch.step)).to(device)
-    condition = Condition(
-        batch.source, batch.text, batch.task, torch.zeros(len(batch), dtype=torch.long, device=device)
-    )
+    condition = batch.condition()
     times = [torch.full((len(batch),), time, device=device) for time in VALIDATION_TIMES]
     return torch.stack([_error(network, batch, condition, noise, time) for time in times]).mean(0)
 

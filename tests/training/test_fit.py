@@ -45,7 +45,7 @@ def test_what_is_registered_is_what_was_trained(world: World) -> None:
     assert receipt.parents["pairs"] == world.pairs.table("edit_pairs").digest
     assert receipt.parents["autoencoder"] == world.adopted.model(AUTOENCODER).digest
     assert receipt.parents["start"] == world.adopted.model("base").digest
-    assert {"val/loss", "predictor_accuracy", "val/task/add"} <= set(receipt.figures)
+    assert {"val/loss", "predictor_accuracy", "val/task/add", "val/reach/image_edit"} <= set(receipt.figures)
 
 
 def test_an_earlier_seed_gives_the_same_weights_and_another_does_not(world: World, short: dict) -> None:
