@@ -16,6 +16,7 @@ from models.text import TextContext, pad_texts
 from stores.feature_store import PublishedTable
 from training.mixing import Mix, ShuffledRows
 from training.params import GroupParams
+from training.schedule import step_generator
 
 TRAIN, VALIDATION = "train", "validation"
 COLUMNS = ("task", "latent_shape", "source_latents", "target_latents", "text_states")
@@ -42,6 +43,10 @@ class PairBatch:
         """The whole condition, nothing dropped, at the first temporal position."""
         offsets = torch.zeros(len(self), dtype=torch.long, device=self.target.device)
         return Condition(self.source, self.text, self.task, offsets)
+
+    def fixed_noise(self, seed: int) -> Latent:
+        """The same noise whenever this batch is validated, so that two points of a run, and two runs, compare."""
+        return torch.randn(self.target.shape, generator=step_generator(seed, self.step)).to(self.target.device)
 
     def to(self, device: torch.device | str) -> "PairBatch":
         moved = (self.source.to(device), self.target.to(device), self.text.to(device), self.task.to(device))

@@ -13,7 +13,6 @@ from models.path import LinearPath
 from models.shapes import Latent
 from models.text import TextContext, TextPart
 from training.data import PairBatch
-from training.schedule import step_generator
 
 EARLY = 0.3  # flow time at which layout is being decided
 
@@ -46,8 +45,7 @@ def reach(network: nn.Module, batch: PairBatch, seed: int) -> float:
 
 
 def _early_point(batch: PairBatch, seed: int) -> Latent:
-    noise = torch.randn(batch.target.shape, generator=step_generator(seed, batch.step)).to(batch.target)
-    return LinearPath().at(noise, batch.target, _times(batch)).x_t
+    return LinearPath().at(batch.fixed_noise(seed), batch.target, _times(batch)).x_t
 
 
 def _velocity(network: nn.Module, batch: PairBatch, x_t: Latent) -> Latent:

@@ -101,10 +101,8 @@ class VelocityModule(LightningModule):
 
 def error_at_fixed_times(network: nn.Module, batch: PairBatch, seed: int) -> Tensor:
     """Velocity error [b] at fixed noise and times, so that two points of a run, and two runs, can be compared."""
-    device = batch.target.device
-    noise = torch.randn(batch.target.shape, generator=step_generator(seed, batch.step)).to(device)
-    condition = batch.condition()
-    times = [torch.full((len(batch),), time, device=device) for time in VALIDATION_TIMES]
+    noise, condition = batch.fixed_noise(seed), batch.condition()
+    times = [torch.full((len(batch),), time, device=batch.target.device) for time in VALIDATION_TIMES]
     return torch.stack([_error(network, batch, condition, noise, time) for time in times]).mean(0)
 
 

@@ -7,14 +7,12 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from models.build import AnyAutoencoder
-from models.conditioning import Condition
 from models.pixels import to_frames
 from models.precision import autocast
 from models.sampler import euler, linear_quadratic_times
 from stores.model_registry.tracking import TrackedRun
 from training.data import VALIDATION, PairBatch, PairTable
 from training.params import StageParams
-from training.schedule import step_generator
 
 PREVIEW_ROWS, PREVIEW_STEPS = 4, 8
 
@@ -48,10 +46,8 @@ class PreviewCallback(Callback):
         network = module.network
         training = network.training
         network.eval()
-        noise = torch.randn(batch.target.shape, generator=step_generator(0, batch.step)).to(module.device)
-        offsets = torch.zeros(len(batch), dtype=torch.long, device=module.device)
         moved = batch.to(module.device)
-        condition = Condition(moved.source, moved.text, moved.task, offsets)
+        noise, condition = moved.fixed_noise(seed=0), moved.condition()
         with autocast(module.device.type, "bf16"):
             edit = euler(
                 lambda x, t: network(x, t, condition).float(), noise, linear_quadratic_times(PREVIEW_STEPS)
