@@ -8,7 +8,8 @@ import torch
 
 from features.encode import PairEncoder
 from features.ingest import ingest
-from features.pairs import PairSetting, Triple, build_constants, build_shard, make_triple
+from features.pair_rows import Triple
+from features.pairs import PairSetting, build_constants, build_shard, make_triple
 from features.plan import IMAGE_EDIT, PlannedRow
 from features.raw import read_raw
 from features.setting import ComposeSetting
@@ -16,14 +17,16 @@ from flows.job import Job
 from inference.editor import Editor, FramesRequest
 from inference.params import InferenceParams, Overrides, edit_settings
 from models.build import (
+    BASE,
     AnyAutoencoder,
     LoadedEditor,
     NetworkConfig,
     build_text_encoder,
     editor_from_base,
     load_autoencoder,
+    load_editor,
 )
-from models.editor import EditModel
+from models.editor import EditingConfig, EditModel
 from models.pixels import Frames
 from models.task_predictor import TaskPredictor, fit_predictor
 from models.tasks import Task
@@ -40,6 +43,7 @@ from training.params import GroupParams, StageParams
 from training.trainer import build_trainer, fit_or_resume
 
 EDIT_BATCH = 16
+GATE_RATE = 30.0  # of a copy skip that starts at zero
 
 
 @dataclass(frozen=True)
@@ -63,15 +67,15 @@ class Material:
 
 
 class GateEditor:
-    """An editor of its own, from a base, on its way from untrained to overfitted."""
+    """An editor of its own, from an editor or a base, on its way to overfitted."""
 
-    def __init__(self, job: Job, autoencoder: Bundle, base: Bundle) -> None:
+    def __init__(self, job: Job, autoencoder: Bundle, start: Bundle) -> None:
         self._job, self._digest = job, autoencoder.digest()
         self._autoencoder: AnyAutoencoder = load_autoencoder(autoencoder)
+        self._fresh = start.kind == BASE
         with torch.random.fork_rng():
             torch.manual_seed(job.params.seed)
-            made: tuple[EditModel, NetworkConfig] = editor_from_base(base, job.params.models.editing)
-        self._network, self._config = made
+            self._network, self._config = _opened(start, job.params.models.editing)
         self._text: TextEncoder = build_text_encoder(self._config.text)
         self._predictor = TaskPredictor(self._config.text_widths[0])
 
@@ -86,8 +90,8 @@ class GateEditor:
         store.retain(EDIT_PAIRS, [setting.row_id(row) for row in rows])
         store.retain(CONSTANTS, build_constants([IMAGE_EDIT], setting, store))
         pairs, constants = (store.open(store.publish(spec)) for spec in (EDIT_PAIRS, CONSTANTS))
-        table = PairTable(pairs, constants, self._config.text_widths)
-        triples = [tuple(make_triple(row, setting) for row in part) for part in (edits, held_out)]
+        table = PairTable(pairs, constants, self._config.text_widths, self._job.state.packed)
+        triples = [tuple(make_triple(row, setting.compose) for row in part) for part in (edits, held_out)]
         return Material(triples[0], triples[1], table)
 
     def train(self, material: Material, size: GateSize, key: str) -> None:
@@ -146,9 +150,10 @@ class GateEditor:
         return Editor(loaded, self._autoencoder, self._text, params, model=ModelReceipt(name="gates", digest=""))
 
     def _stage(self, size: GateSize) -> StageParams:
-        stage = self._job.params.training.stages["one"]
-        group = GroupParams(weight=1, batch=size.batch)
-        return stage.model_copy(update={"steps": size.steps, "groups": {IMAGE_EDIT: group}})
+        """Stage one with the base's optimizer: the stage's own may be for going on a little."""
+        training, group = self._job.params.training, GroupParams(weight=1, batch=size.batch)
+        told = {"steps": size.steps, "groups": {IMAGE_EDIT: group}, "optimizer": training.base.optimizer}
+        return training.stages["one"].model_copy(update=told | {"gate_rate": GATE_RATE if self._fresh else 1.0})
 
     def _pair_setting(self, key: str) -> PairSetting:
         job, params = self._job, self._job.params
@@ -161,6 +166,13 @@ class GateEditor:
             compose=ComposeSetting.over(table, job.data, params.seed, key, params.features, job.limits),
             encoder=PairEncoder(self._autoencoder, self._digest, self._text, edit.precision, edit.tiling),
         )
+
+
+def _opened(start: Bundle, editing: EditingConfig) -> tuple[EditModel, NetworkConfig]:
+    if start.kind == BASE:
+        return editor_from_base(start, editing)
+    loaded = load_editor(start)
+    return loaded.model.requires_grad_(True), loaded.config
 
 
 def plan(size: GateSize, tasks: Sequence[str]) -> tuple[list[PlannedRow], list[PlannedRow], list[PlannedRow]]:

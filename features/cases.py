@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from features.check_tables import CaseChecks
 from features.pairs import DRAWERS
 from features.setting import ComposeSetting
 from features.tasks.draft import Draft
@@ -33,6 +34,12 @@ def build_cases(setting: ComposeSetting, tasks: Sequence[str], store: FeatureSto
             ids.append(row["id"])
     store.retain(CASES, ids)
     return ids
+
+
+def case_checks(setting: ComposeSetting, tasks: Sequence[str]) -> CaseChecks:
+    """What the cases of these tasks must agree with."""
+    cases = setting.params.cases
+    return CaseChecks(cases.pictures + cases.clips, cases.decoys, tuple(tasks), setting.sides())
 
 
 def build_requests(store: FeatureStore, seed: int, framewise_clips: int) -> list[str]:
@@ -86,7 +93,7 @@ def _row(
         "source": packed,
         "truth": pack_frames(frames[0]),
         "decoys": [pack_frames(other) for other in frames[1:]],
-        "clip_ids": [background.clip_id],
+        "clip_ids": setting.clip_ids(draft.choices[0].target),
     }
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from models.build import AnyAutoencoder
-from models.pixels import to_video
+from models.pixels import to_frames, to_video
 from models.precision import Precision, autocast
 from models.text import TextEncoder, TrimmedText
-from models.tiling import TilingConfig, encode_tiled
+from models.tiling import TilingConfig, decode_tiled, encode_tiled
 
 
 class PairEncoder:
@@ -28,6 +28,7 @@ class PairEncoder:
         self._precision: Precision = precision
         self.autoencoder = autoencoder_digest
         self.text_encoder = text.revision
+        self.text_widths = text.widths
         self.frame_rate_prefix = text.frame_rate_prefix
 
     def latent_shape(self, frames: int, size: int) -> list[int]:
@@ -43,6 +44,15 @@ class PairEncoder:
         """
         with autocast("cpu", self._precision):
             return [_half(encode_tiled(self._autoencoder, to_video(clip), self._tiling)[0]) for clip in clips]
+
+    @torch.no_grad()
+    def frames(self, latents: bytes, frames: int, size: int) -> np.ndarray:
+        """The square clip [f h w 3] of stored latents: the way back of `latents`, but for what was lost."""
+        stored = np.frombuffer(latents, dtype="<f2").astype(np.float32).reshape(1, *self.latent_shape(frames, size))
+        with autocast("cpu", self._precision):
+            decoded = to_frames(decode_tiled(self._autoencoder, torch.from_numpy(stored), frames, self._tiling))
+        clip: np.ndarray = decoded[0]
+        return clip
 
     def texts(self, texts: Sequence[str]) -> list[list[bytes]]:
         """Trimmed states of each text, one float16 block an encoder.

@@ -1,29 +1,41 @@
 """Backgrounds at the pair's geometry, drawn from the published clips."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
 
+from features.backdrops import Backdrop
 from features.composer import Background
+from features.framing import Framing, draw_framing
 from features.motion import pan
-from features.params import GeometryParams
+from features.paint import OPAQUE
+from features.params import ComposeParams, GeometryParams
+from stores.clip_files import read_clip
 from stores.clip_types import MediaLimits
 from stores.feature_store import PublishedTable
 from stores.media_rows import COLUMNS, WorkingSize, decode_row
 
-CACHED_CLIPS = 64
+CACHED_CLIPS = 256  # a row draws any of them: with fewer in memory, most rows would decode one
 
 
 class Backgrounds:
     """Real pictures and clips of one split, decoded when first needed."""
 
-    def __init__(self, clips: PublishedTable, split: str, geometry: GeometryParams, limits: MediaLimits) -> None:
-        table = clips.rows([*COLUMNS, "caption", "scene"], where=f"split = '{split}'")
+    def __init__(
+        self, clips: PublishedTable, split: str, geometry: GeometryParams, compose: ComposeParams, limits: MediaLimits
+    ) -> None:
+        table = clips.rows([*COLUMNS, "caption", "scene", "mask"], where=f"split = '{split}'")
         self._rows = {row["id"]: row for row in table.to_pylist()}
-        self._geometry, self._limits = geometry, limits
+        self._geometry, self._compose, self._limits = geometry, compose, limits
         self.pictures = [key for key, row in self._rows.items() if row["kind"] == "picture"]
         self.videos = [key for key, row in self._rows.items() if row["kind"] == "video"]
         self._decoded = lru_cache(CACHED_CLIPS)(self._decode)
+
+    @property
+    def scenes(self) -> frozenset[str]:
+        """All that was filmed or photographed in this split."""
+        return frozenset(row["scene"] for row in self._rows.values())
 
     def still(self, rng: np.random.Generator) -> Background:
         """One frame: of a picture four times in five, else of a clip."""
@@ -31,7 +43,9 @@ class Backgrounds:
         key = self._pick(self.videos if take_video else self.pictures, rng)
         frames = self._decoded(key)
         chosen = int(rng.integers(len(frames)))
-        return self._background(key, self._crop(frames[chosen : chosen + 1], rng))
+        framing = self._framing(frames, rng)
+        shown = framing.of(frames[chosen : chosen + 1], self._geometry.resolution)
+        return self._background(key, shown, self._subject(key, frames, framing))
 
     def clip(self, rng: np.random.Generator) -> Background:
         """A clip: real motion half of the time, else a camera gliding over a picture."""
@@ -41,23 +55,48 @@ class Backgrounds:
             key = self._pick(long_enough, rng)
             frames = self._decoded(key)
             start = int(rng.integers(len(frames) - length + 1))
-            return self._background(key, self._crop(frames[start : start + length], rng))
+            framing = self._framing(frames, rng)
+            return self._background(key, framing.of(frames[start : start + length], self._geometry.resolution))
         key = self._pick(self.pictures, rng)
         return self._background(key, pan(self._decoded(key)[0], length, self._geometry.resolution, rng))
+
+    def backdrops(self, names: Mapping[str, str]) -> dict[str, Backdrop]:
+        """The middle of the first picture of each named scene, by its new name, where there is one."""
+        side, found = self._geometry.resolution, {}
+        for scene, name in names.items():
+            keys = sorted(key for key in self.pictures if self._rows[key]["scene"] == scene)
+            if keys:
+                frames = self._decoded(keys[0])
+                span = min(frames.shape[1:3])
+                top, left = ((size - span) // 2 for size in frames.shape[1:3])
+                picture = Framing(top, left, span, mirrored=False).of(frames, side)[0]
+                found[name] = Backdrop(picture, keys[0])
+        return found
 
     def _pick(self, keys: list[str], rng: np.random.Generator) -> str:
         return keys[int(rng.integers(len(keys)))]
 
-    def _background(self, key: str, frames: np.ndarray) -> Background:
+    def _background(self, key: str, frames: np.ndarray, subject: np.ndarray | None = None) -> Background:
         row = self._rows[key]
-        return Background(frames, row["caption"], key, row["scene"])
+        return Background(frames, row["caption"], key, row["scene"], subject)
 
-    def _crop(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        side = self._geometry.resolution
-        top, left = (int(rng.integers(size - side + 1)) for size in frames.shape[1:3])
-        return np.ascontiguousarray(frames[:, top : top + side, left : left + side])
+    def _framing(self, frames: np.ndarray, rng: np.random.Generator) -> Framing:
+        height, width = frames.shape[1:3]
+        return draw_framing(height, width, self._geometry.resolution, self._compose.mirrored, rng)
+
+    def _subject(self, key: str, frames: np.ndarray, framing: Framing) -> np.ndarray | None:
+        """Alpha [side side] of a picture's salient object as framed, if it is neither a speck nor nearly all of it."""
+        mask = self._rows[key]["mask"]
+        if mask is None:
+            return None
+        height, width = frames.shape[1:3]
+        whole = read_clip(mask, self._limits, size=(height, width), name=f"mask of {key}").frames[..., 0]
+        alpha = framing.of(whole, self._geometry.resolution)[0]
+        share = float((alpha > OPAQUE).mean())
+        return alpha if self._compose.least_subject <= share <= self._compose.most_subject else None
 
     def _decode(self, key: str) -> np.ndarray:
         geometry = self._geometry
-        working = WorkingSize(geometry.resolution * 5 // 4, geometry.frame_rate, geometry.clip_frames)
+        side = round(geometry.resolution * self._compose.widest)
+        working = WorkingSize(side, geometry.frame_rate, geometry.clip_frames)
         return decode_row(self._rows[key], working, self._limits)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+
+from features.pictures import window
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,11 @@ def pan(picture: np.ndarray, frames: int, size: int, rng: np.random.Generator) -
     side = min(height, width)
     zoom0, zoom1 = rng.uniform(0.72, 1.0, 2)
     ends = [[rng.uniform(0, 1), rng.uniform(0, 1)] for _ in range(2)]
-    image = Image.fromarray(picture)
     out = []
     for place in np.linspace(0, 1, frames):
         ease = place * place * (3 - 2 * place)
         span = side * (zoom0 + (zoom1 - zoom0) * ease)
         row, column = (ends[0][axis] + (ends[1][axis] - ends[0][axis]) * ease for axis in (0, 1))
         top, left = row * (height - span), column * (width - span)
-        box = (left, top, left + span, top + span)
-        out.append(np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)))
+        out.append(window(picture, (left, top, left + span, top + span), size))
     return np.stack(out)

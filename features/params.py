@@ -26,7 +26,20 @@ class QualityParams(Block):
     min_brightness: float = Field(ge=0)
     max_brightness: float = Field(le=255)
     min_contrast: float = Field(ge=0)
+    max_aspect: float = Field(ge=1)
+    max_black_share: float = Field(ge=0, le=1)
+    max_frozen_share: float = Field(ge=0, le=1)
+    max_cut: float = Field(gt=0, le=255)
+    duplicate_bits: int = Field(ge=0, le=64)
+    leak_bits: int = Field(ge=0, le=64)
     max_caption: PositiveInt
+
+
+class SourcesParams(Block):
+    """A user's own material beside the data folder, relative to the checkout: clip folders, and tables of triples."""
+
+    clips: tuple[str, ...]
+    triples: tuple[str, ...]
 
 
 class SplitParams(Block):
@@ -38,12 +51,22 @@ class SplitParams(Block):
 
 
 class ComposeParams(Block):
-    """The composer: how large objects are, how many, how they move."""
+    """The composer: how large objects are, how many, how they move, and how much of a background is shown.
+
+    A background is decoded `widest` times larger than a pair, and any square of it from a pair's size up may be shown.
+    What stands out in it counts as its subject if it covers from `least_subject` to `most_subject` of the frame. A new
+    colour changes an object by `least_tint` levels on average.
+    """
 
     small_share: float = Field(gt=0, lt=1)
     big_share: float = Field(gt=0, lt=1)
     most_objects: PositiveInt
     motion: float = Field(ge=0, le=1)
+    widest: float = Field(ge=1)
+    mirrored: float = Field(ge=0, le=1)
+    least_tint: float = Field(ge=0, le=255)
+    least_subject: float = Field(ge=0, le=1)
+    most_subject: float = Field(ge=0, le=1)
 
 
 class ScenesParams(Block):
@@ -75,17 +98,23 @@ class CasesParams(Block):
 
 
 class CheckParams(Block):
-    """When a table counts as good enough to be published."""
+    """When a table counts as good enough to be published.
+
+    Of every group `decoded_rows` are decoded again; their PSNR in dB must reach `min_decode_psnr`.
+    """
 
     min_pass_share: float = Field(ge=0, le=1)
     max_abs_latent: float = Field(gt=0)
     max_instruction: PositiveInt
+    decoded_rows: NonNegativeInt
+    min_decode_psnr: float = Field(ge=0)
 
 
 class FeaturesParams(Block):
     """All of the feature pipeline."""
 
     geometry: GeometryParams
+    sources: SourcesParams
     quality: QualityParams
     split: SplitParams
     compose: ComposeParams

@@ -1,8 +1,7 @@
 """Read raw material: a Parquet of pictures in the Hugging Face image layout, a folder of clips, named cut-outs."""
 
 import io
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,16 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
+from features.listings import Line, RawDataError, media_of, printable, read_below, read_listing, text_of
+
 PICTURES = "photos/photos.parquet"
 CLIPS = "clips/metadata.jsonl"
 CUTOUTS = "cutouts/cutouts.parquet"
 
 
-class RawDataError(ValueError):
-    """Raw data that cannot be read at all; the message names the file and the cure."""
-
-
 @dataclass(frozen=True)
 class RawItem:
-    """One picture or clip as it was found; `media` is None if its file is missing."""
+    """One picture or clip as it was found; `media` is None if its file cannot be had, and `problem` says why."""
 
     uri: str
     media: bytes | None
@@ -31,6 +28,7 @@ class RawItem:
     licence: str
     author: str
     mask: bytes | None = None
+    problem: str = ""
 
 
 def read_raw(folder: Path) -> Iterator[RawItem]:
@@ -65,42 +63,45 @@ def read_cutouts(folder: Path, nouns: tuple[str, ...]) -> dict[str, np.ndarray]:
 def _pictures(path: Path) -> Iterator[RawItem]:
     if not path.is_file():
         return
-    for row in pq.read_table(path).to_pylist():
-        image, mask = row["image"], row.get("mask")
-        yield RawItem(
-            uri=f"{path.parent.name}/{path.name}#{row['id']}",
-            media=image["bytes"] if image else None,
-            caption=row.get("caption") or "",
-            scene=row.get("source") or row["id"],
-            licence=row.get("licence") or "",
-            author=row.get("author") or "",
-            mask=mask["bytes"] if mask else None,
-        )
+    for line in read_listing(path):
+        if not {"id", "image"} <= line.cells.keys():
+            raise RawDataError(f"{path}: needs the columns id and image; there are: {', '.join(line.cells)}")
+        yield _picture(path, line.cells)
+
+
+def _picture(path: Path, row: Mapping[str, Any]) -> RawItem:
+    image, mask = media_of(row["image"], path.parent), row.get("mask")
+    return RawItem(
+        uri=printable(f"{path.parent.name}/{path.name}#{row['id']}"),
+        media=image.data,
+        caption=text_of(row, ("caption",)),
+        scene=printable(text_of(row, ("source",)) or str(row["id"])),
+        licence=printable(text_of(row, ("licence",))),
+        author=printable(text_of(row, ("author",))),
+        mask=mask["bytes"] if mask else None,
+        problem=image.problem,
+    )
 
 
 def _clips(path: Path) -> Iterator[RawItem]:
-    if not path.is_file():
-        return
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.strip():
-            yield _clip(path, number, line)
+    if path.is_file():
+        yield from (_clip(path, line) for line in read_listing(path))
 
 
-def _clip(path: Path, number: int, line: str) -> RawItem:
-    try:
-        row: dict[str, Any] = json.loads(line)
-        file = (path.parent / row["file_name"]).resolve()
-    except (ValueError, KeyError, TypeError) as error:
-        raise RawDataError(f"{path}, line {number}: not a JSON object with file_name ({error})") from error
-    name = row["file_name"]
-    inside = path.parent.resolve() in file.parents
+def _clip(path: Path, line: Line) -> RawItem:
+    name, problem = line.cells.get("file_name"), line.problem
+    if not isinstance(name, str) or not name:
+        problem = problem or "line has no file_name"
+        name = f"{path.name}:{line.number}"
+    media = read_below(path.parent, name)
     return RawItem(
-        uri=f"{path.parent.name}/{name}",
-        media=file.read_bytes() if inside and file.is_file() else None,
-        caption=str(row.get("caption") or ""),
-        scene=str(row.get("source") or name),
-        licence=row.get("licence") or "",
-        author=row.get("author") or "",
+        uri=printable(f"{path.parent.name}/{name}"),
+        media=None if problem else media.data,
+        caption=text_of(line.cells, ("caption",)),
+        scene=printable(text_of(line.cells, ("source",)) or name),
+        licence=printable(text_of(line.cells, ("licence",))),
+        author=printable(text_of(line.cells, ("author",))),
+        problem=problem or media.problem,
     )
 
 

@@ -22,6 +22,18 @@ SPOKEN = {
     "soccer ball": "football", "heart suit": "red heart",
 }  # fmt: skip
 
+# A look as a thing that can be undone, and what a picture without it is.
+EFFECTS = {
+    "black and white": "greyness", "sepia": "sepia", "dark as at night": "darkness of night",
+    "inverted like a negative": "inversion", "warm and orange": "warmth", "cold and blue": "coldness",
+    "bright and pale": "paleness", "dim": "dimness", "blurred": "blur",
+}  # fmt: skip
+BEFORE = {
+    "black and white": "colourful", "sepia": "coloured", "dark as at night": "light as by day",
+    "inverted like a negative": "positive", "warm and orange": "less orange", "cold and blue": "less blue",
+    "bright and pale": "rich in contrast", "dim": "fully lit", "blurred": "sharp",
+}  # fmt: skip
+
 
 class Place(Enum):
     """Where an object stands: the centre of a cell of a three-by-three grid, as (row, column) shares of the frame."""

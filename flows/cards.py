@@ -3,12 +3,19 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
+from features.pairs import make_triple
+from features.plan import IMAGE_EDIT, PlannedRow
+from flows.features import compose_setting
 from flows.job import Job
 from flows.revision import commit
+from flows.training import SHIPPED
+from inference.editor import Editor, FramesRequest
 from inference.gallery import GalleryRow, gallery
 from inference.generator import Generator
-from models.build import AUTOENCODER, BASE, AnyAutoencoder, load_autoencoder
+from inference.params import Overrides, edit_settings
+from models.build import AUTOENCODER, BASE, EDITOR, AnyAutoencoder, load_autoencoder
 from models.pixels import Frames, to_frames, to_video
 from models.tiling import reconstruct_tiled
 from models.weights import load_bundle
@@ -18,10 +25,14 @@ from stores.model_registry.tracking import Tracking
 from stores.receipts import ModelReceipt, Receipt
 from stores.schema import CLIPS, EDIT_PAIRS
 
-SAMPLED_PICTURES, SAMPLED_CLIPS = 16, 4
+SAMPLED_PICTURES, SAMPLED_CLIPS, SAMPLED_EDITS = 16, 4, 24
 COMMIT = "commit"
 SHEET_WIDTH = 1680  # pixels
-CURVES = {AUTOENCODER: ("val/psnr/pictures", "val/psnr/clips"), BASE: ("val/loss", "val/loss/text_to_image")}
+CURVES = {
+    AUTOENCODER: ("val/psnr/pictures", "val/psnr/clips"),
+    BASE: ("val/loss", "val/loss/text_to_image"),
+    EDITOR: ("val/loss", "val/loss/image_edit"),
+}
 POINTS = 12
 
 
@@ -34,25 +45,26 @@ def note_commit(job: Job, receipt: ModelReceipt) -> None:
 
 
 def card(job: Job, name: str, model: RegisteredModel, receipt: Receipt) -> str:
-    """The card of the autoencoder or the base."""
-    client = Tracking(job.state).client
+    """The card of the autoencoder, the base or the editor of stage one."""
+    client, stem = Tracking(job.state).client, Path(SHIPPED[name]).stem
     run = client.get_run(model.run_id)
     minutes = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 60000
     started = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
-    values = job.params.training.autoencoder if name == AUTOENCODER else job.params.training.base
+    training = job.params.training
+    stages = {BASE: training.base, EDITOR: training.stages["one"]}
+    values = training.autoencoder if name == AUTOENCODER else stages[name]
     network = job.params.models.autoencoder if name == AUTOENCODER else job.params.models.backbone
     lines = [
-        f"# {name}",
+        f"# {stem}",
         "",
         f"Trained {started:%Y-%m-%d} at commit {run.data.tags.get(COMMIT, 'unknown')}:",
-        f"{values.steps} steps, {minutes:.0f} minutes on two CPU cores that did other work beside it, by",
-        f"`python -m flows.pretrain {name}`. Stored in half precision.",
+        f"{values.steps} steps, {minutes:.0f} minutes, by `python -m flows.pretrain {name}`. Stored in half precision.",
         "",
         f"* weights: `{receipt.model(name).digest}`",
         *(f"* {role}: `{digest}`" for role, digest in receipt.parents.items()),
         *(f"* {key}: {value}" for key, value in receipt.figures.items()),
         "",
-        f"![unpicked samples]({name}.jpg)",
+        f"![unpicked samples]({stem}.jpg)",
         "",
         *_curves(job, model.run_id, CURVES[name]),
         "",
@@ -68,6 +80,9 @@ def samples(job: Job, name: str, model: RegisteredModel, receipt: Receipt) -> Fr
     if name == AUTOENCODER:
         network = load_autoencoder(load_bundle(model.folder / f"{AUTOENCODER}.safetensors", AUTOENCODER))
         return gallery(list(_reconstructions(job, network)), SHEET_WIDTH, shown_frames=3)
+    if name == EDITOR:
+        files = (model.folder / f"{EDITOR}.safetensors", model.folder / f"{AUTOENCODER}.safetensors")
+        return gallery(list(edited(job, Editor.from_files(*files, job.params.inference))), SHEET_WIDTH, shown_frames=1)
     files = (model.folder / f"{BASE}.safetensors", model.folder / f"{AUTOENCODER}.safetensors")
     return gallery(
         list(_generations(job, Generator.from_files(*files, job.params.inference))), SHEET_WIDTH, shown_frames=6
@@ -97,6 +112,18 @@ def _generations(job: Job, generator: Generator) -> Iterator[GalleryRow]:
         for row in [row for row in rows if row["kind"] == kind][:count]:
             made = generator.generate(row["instruction"], 1 if kind == "picture" else frames, job.params.seed)
             yield GalleryRow(row["target_caption"], (made,))
+
+
+def edited(job: Job, editor: Editor) -> Iterator[GalleryRow]:
+    """The first validation edits by task in turn: source, edit, truth."""
+    setting = compose_setting(job, job.params.seed, ("features",))
+    wheel = list(job.params.features.pairs["one"].tasks)
+    for number in range(SAMPLED_EDITS):
+        triple = make_triple(PlannedRow(number, IMAGE_EDIT, "validation", wheel[number % len(wheel)]), setting)
+        if triple.source is not None:
+            request = FramesRequest(triple.source, triple.instruction, edit_settings(job.params.inference, Overrides()))
+            made = editor.edit_frames(request.frames, request.instruction, request.settings).frames
+            yield GalleryRow(triple.instruction, (triple.source, made, triple.target))
 
 
 def _curves(job: Job, run_id: str, names: tuple[str, ...]) -> list[str]:

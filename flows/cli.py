@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.settings import ROOT, apply_environment
+
+if TYPE_CHECKING:
+    from flows.job import Job
 
 app = typer.Typer(
     add_completion=False,
@@ -17,7 +20,7 @@ app = typer.Typer(
 
 State = Annotated[Path, typer.Option("--state", help="Where models and tables lie.", show_default="the checkout")]
 Model = Annotated[
-    str | None, typer.Option("--model", metavar="NAME@ALIAS", help="Default: editor@champion, else candidate.")
+    str | None, typer.Option("--model", metavar="NAME@ALIAS", help="Default: editor@champion, else the shipped one.")
 ]
 ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.", show_default="params.yaml")]
 
@@ -26,7 +29,9 @@ ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.", sh
 def edit(
     clip: Annotated[Path, typer.Argument(help="A video or a picture.")],
     instruction: Annotated[str, typer.Argument(help='For instance "add a small red apple on the left".')],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: beside the clip.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File or folder; default: beside the clip.")
+    ] = None,
     task: Annotated[str | None, typer.Option(help="Task id; default: predicted from the instruction.")] = None,
     num_inference_steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps.")] = None,
     guidance_scale: Annotated[float | None, typer.Option(help="How strongly the instruction is followed.")] = None,
@@ -54,11 +59,11 @@ def edit(
         job = Job.open(params, state)
         name, alias = _named(model)
         opened = open_editor(job, name, alias)
-        result = edit_file(opened.editor, clip, instruction, output, edit_settings(opened.editor.params, overrides))
-    gate = opened.registered.tags.get("gate", "not judged yet")
+        settings = edit_settings(opened.editor.params, overrides)
+        result = edit_file(opened.editor, clip, instruction, output or _off_the_data(clip, job), settings)
     typer.echo(
         f"{result.output}: {result.frames} frames, {result.width}x{result.height}, task {result.task.label}, "
-        f"{result.seconds:.1f} s, {opened.registered.name} version {opened.registered.version} (gate: {gate})"
+        f"{result.seconds:.1f} s, {opened.told}"
     )
 
 
@@ -98,6 +103,14 @@ def lineage(
 
     with _plain_errors():
         typer.echo(trace(StateRoot.at(state), edit_id).text())
+
+
+def _off_the_data(clip: Path, job: "Job") -> Path | None:
+    """The outputs of the state for a clip of the versioned data folder, which an edit beside it would change."""
+    if not clip.resolve().is_relative_to(job.data.resolve()):
+        return None
+    job.state.outputs.mkdir(parents=True, exist_ok=True)
+    return job.state.outputs
 
 
 def _named(model: str | None) -> tuple[str, str | None]:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from flows.job import Job
 from flows.revision import code_digest
+from flows.settings import ROOT
 from flows.steps import Steps
+from flows.training import SHIPPED, SHIPPED_EDITOR, WEIGHTS, shipped_editor_fits
 from inference.batch import answer
 from inference.editor import Editor
 from inference.many import ManifestRun, edit_manifest
@@ -29,30 +31,48 @@ class NoEditorError(RuntimeError):
 
 @dataclass(frozen=True)
 class OpenedEditor:
-    """An editor ready to work, and the registered version it was read from."""
+    """An editor ready to work, and the registered version it was read from: None if from `weights/`."""
 
     editor: Editor
-    registered: RegisteredModel
+    registered: RegisteredModel | None
+
+    @property
+    def told(self) -> str:
+        """What it is and whether the gate passed it, for people."""
+        if self.registered is None:
+            return f"{self.editor.model.name} as shipped"
+        gate = self.registered.tags.get("gate", "not judged yet")
+        return f"{self.registered.name} version {self.registered.version} (gate: {gate})"
 
 
 def open_editor(job: Job, name: str = EDITOR, alias: str | None = None, receipt: Receipt | None = None) -> OpenedEditor:
-    """The editor of a receipt, of an alias or version number, or else the champion, or else the candidate.
+    """The editor of a receipt, or of an alias or version number; else the champion, the shipped one, the candidate.
 
     Raises:
-        NoEditorError: the registry has none.
+        NoEditorError: there is none.
         ReceiptError: the registry has lost the one of the receipt.
     """
     if receipt is not None:
         found: RegisteredModel | None = job.model(receipt, name)
     else:
-        found = _by_alias(job, name, [alias] if alias else [CHAMPION, CANDIDATE])
+        found = _by_alias(job, name, [alias] if alias else [CHAMPION, SHIPPED_EDITOR])
+        if found is None and alias is None:
+            if name == EDITOR and shipped_editor_fits():
+                return _shipped(job)
+            found = _by_alias(job, name, [CANDIDATE])
     if found is None:
-        asked = f"{name}@{alias}" if alias else f"{name}@{CHAMPION} or {name}@{CANDIDATE}"
-        raise NoEditorError(f"no model {asked} under {job.state.mlflow}; train one first: `make demo`")
+        cure = f"see `--model` and {job.state.mlflow}" if alias else "`make data` brings one, `make demo` trains one"
+        raise NoEditorError(f"no model {name}{f'@{alias}' if alias else ''}: {cure}")
     files = found.folder / f"{EDITOR}.safetensors", found.folder / f"{AUTOENCODER}.safetensors"
     # The grid belongs to the model, whatever preset is in force now; the rest may be chosen at will.
     own = served_params(found.folder).model_dump(include={"resolution", "window_frames", "window_overlap"})
     return OpenedEditor(Editor.from_files(*files, job.params.inference.model_copy(update=own), name=found.name), found)
+
+
+def _shipped(job: Job) -> OpenedEditor:
+    """Straight from `weights/`: whoever has a clip to edit needs no registry."""
+    editor, autoencoder = (ROOT / WEIGHTS / SHIPPED[name] for name in (EDITOR, AUTOENCODER))
+    return OpenedEditor(Editor.from_files(editor, autoencoder, job.params.inference), None)
 
 
 def _by_alias(job: Job, name: str, aliases: list[str]) -> RegisteredModel | None:
@@ -118,7 +138,7 @@ def edit_many(
     store = job.folder("user")
     done = steps.run("edit manifest", lambda: edit_manifest(manifest, opened.editor, store, outputs))
     figures = {"failed": done.answered.failed, "refused": len(done.problems)}
-    parents = {"editor": opened.registered.digest, "manifest": str(manifest.resolve())}
+    parents = {"editor": opened.editor.model.digest, "manifest": str(manifest.resolve())}
     link = _log_files(job, "batch", done, Receipt(stage="batch", parents=parents, figures=figures))
     told = f"{done.answered.made} edited, {done.answered.skipped} were done already, {done.answered.failed} failed"
     report = f"{len(done.problems)} rows refused. Report: {done.report}"

@@ -15,7 +15,8 @@ from flows.settings import ROOT, apply_environment
 
 apply_environment()
 
-from flows.job import Job  # noqa: E402 (after the environment is set)
+from features.checks import ChecksFailedError  # noqa: E402 (after the environment is set)
+from flows.job import Job  # noqa: E402
 from flows.params import ParamsError  # noqa: E402
 from flows.stages import CHAIN, run_stages  # noqa: E402
 from flows.steps import PlainSteps  # noqa: E402
@@ -62,7 +63,7 @@ def main() -> None:
     prefect = told.prefect or prefect_answers()
     try:
         run(tuple(told.stages), told.params, told.state, tuple(told.overrides), prefect)
-    except (ParamsError, ReceiptError, StateBusyError, ValueError) as error:
+    except (ChecksFailedError, ParamsError, ReceiptError, StateBusyError, ValueError) as error:
         sys.exit(f"moviegen-edit: {error}")
 
 

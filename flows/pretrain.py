@@ -1,4 +1,4 @@
-"""Pretraining: autoencoder, then the text-to-video base, then `--publish` into weights/, where the rest starts."""
+"""Pretraining: autoencoder, base, stage one's editor, then `--publish` into weights/, where the rest starts."""
 
 import argparse
 import shutil
@@ -11,8 +11,17 @@ from flows.features import build_clips, build_pairs, build_scenes
 from flows.job import Job
 from flows.settings import ROOT, apply_environment
 from flows.steps import PlainSteps, Steps
-from flows.training import SHIPPED, WEIGHTS, adopt_weights, spec_of, train
-from models.build import AUTOENCODER, BASE
+from flows.training import (
+    SHIPPED,
+    SHIPPED_EDITOR,
+    WEIGHTS,
+    adopt_weights,
+    shipped_editor_fits,
+    spec_of,
+    train,
+)
+from models.build import AUTOENCODER, BASE, EDITOR
+from models.weights import load_bundle
 from stores.clip_writer import write_picture
 from stores.model_registry.models import ModelRegistry
 from stores.model_registry.tracking import Tracking
@@ -36,14 +45,47 @@ def pretrain_autoencoder(job: Job, steps: Steps) -> Receipt:
 def pretrain_base(job: Job, steps: Steps) -> Receipt:
     """Encoded pairs and the text-to-video base, with the autoencoder of this state root, else the shipped one."""
     build_clips(job, steps)
-    own = job.state.receipts / f"{AUTOENCODER}.json"
-    autoencoder = job.receipt(AUTOENCODER) if own.is_file() else adopt_weights(job, steps, (AUTOENCODER,))
+    autoencoder = _own_or_shipped(job, steps, AUTOENCODER)
     pairs = build_pairs(job, steps, "base", autoencoder)
     inputs = {"autoencoder": autoencoder, "pairs": pairs}
     receipt = steps.run("train base", lambda: train(job, spec_of(job, "base", BASE, EXPERIMENT, inputs)))
     note_commit(job, receipt.model(BASE))
     save_receipt(receipt, job.state)
     return receipt
+
+
+def pretrain_editor(job: Job, steps: Steps) -> Receipt:
+    """Encoded pairs and the editor of stage one, from the base of this state root or else the shipped one.
+
+    Where the parameters have stage one start from the shipped editor, it goes on from that.
+
+    Raises:
+        ValueError: the parameters have stage one start from something else, or from an editor of another autoencoder.
+    """
+    start = job.params.training.stages["one"].start
+    if start not in (BASE, SHIPPED_EDITOR):
+        raise ValueError(f"pretraining starts stage one from {BASE!r} or {SHIPPED_EDITOR!r}, not from {start!r}")
+    build_clips(job, steps)
+    autoencoder = _own_or_shipped(job, steps, AUTOENCODER)
+    begun = _own_or_shipped(job, steps, BASE) if start == BASE else _shipped_editor(job, steps, autoencoder)
+    inputs = {"autoencoder": autoencoder, "pairs": build_pairs(job, steps, "one", autoencoder), "start": begun}
+    told = spec_of(job, "editor", "one", EXPERIMENT, inputs)
+    receipt = steps.run("train editor", lambda: train(job, told)).model_copy(update={"stage": EDITOR})
+    note_commit(job, receipt.model(EDITOR))
+    save_receipt(receipt, job.state)
+    return receipt
+
+
+def _shipped_editor(job: Job, steps: Steps, autoencoder: Receipt) -> Receipt:
+    own = load_bundle(ROOT / WEIGHTS / SHIPPED[AUTOENCODER], AUTOENCODER).digest()
+    if autoencoder.model(AUTOENCODER).digest != own or not shipped_editor_fits():
+        raise ValueError(f"the editor in {WEIGHTS}/ is of another autoencoder: start it from {BASE!r}")
+    return adopt_weights(job, steps, (EDITOR,))
+
+
+def _own_or_shipped(job: Job, steps: Steps, name: str) -> Receipt:
+    own = job.state.receipts / f"{name}.json"
+    return job.receipt(name) if own.is_file() else adopt_weights(job, steps, (name,))
 
 
 def publish(job: Job, weights: Path, published_to: State) -> Receipt:
@@ -76,11 +118,11 @@ def _with_part(kept: Mapping[str, Value], name: str, own: Mapping[str, Value]) -
     return others | {f"{name}.{key}": value for key, value in own.items()}
 
 
-PARTS = {AUTOENCODER: pretrain_autoencoder, BASE: pretrain_base}
+PARTS = {AUTOENCODER: pretrain_autoencoder, BASE: pretrain_base, EDITOR: pretrain_editor}
 
 
 def main() -> None:
-    """`python -m flows.pretrain [autoencoder] [base] [--publish]`."""
+    """`python -m flows.pretrain [autoencoder] [base] [editor] [--publish]`."""
     apply_environment()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to train; without any, only --publish")

@@ -3,12 +3,15 @@
 import json
 import re
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from flows.settings import ROOT
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+STAGES = ("one", "two", "three")
 COLUMNS = {"success": "success", "edit_psnr": "edit PSNR (dB)", "keep_psnr": "keep PSNR (dB)", "colour_drift": "drift"}
 
 
@@ -22,13 +25,22 @@ def block(evaluation: Path, commit: str) -> str:
         "two CPU cores. Definitions: [docs/evaluation.md](docs/evaluation.md).",
         "",
         f"| system | cases | {' | '.join(COLUMNS.values())} |",
-        f"|---|---|{'---|' * len(COLUMNS)}",
+        _rule(),
     ]
-    for name, system in systems.items():
-        shown = system["overall"]
-        values = [_number(shown.get(column)) for column in COLUMNS]
-        lines.append(f"| `{name}` | {shown['cases']} | {' | '.join(values)} |")
+    lines += [_line(name, system["overall"]) for name, system in systems.items()]
+    for stage in (name for name in STAGES if name in systems):
+        lines += ["", f"| `{stage}`, by task | cases | {' | '.join(COLUMNS.values())} |", _rule()]
+        lines += [_line(task, figures) for task, figures in systems[stage]["tasks"].items()]
     return "\n".join(lines)
+
+
+def _rule() -> str:
+    return f"|---|---|{'---|' * len(COLUMNS)}"
+
+
+def _line(name: str, figures: Mapping[str, Any]) -> str:
+    values = [_number(figures.get(column)) for column in COLUMNS]
+    return f"| `{name}` | {figures['cases']} | {' | '.join(values)} |"
 
 
 def filled(readme: str, table: str) -> str:

@@ -22,3 +22,15 @@ def apply_environment(root: Path = ROOT) -> None:
     """Set what the process environment does not already say. Call it before the first heavy import."""
     for key, value in read_environment(root).items():
         os.environ.setdefault(key, value)
+
+
+def processes() -> int:
+    """How many processes build shards of a table: MOVIEGEN_PROCESSES, one if it is not said.
+
+    Raises:
+        ValueError: it is no whole number from 1 on.
+    """
+    told = os.environ.get("MOVIEGEN_PROCESSES", "1")
+    if not told.isdecimal() or int(told) < 1:
+        raise ValueError(f"MOVIEGEN_PROCESSES is {told!r}, but must be a whole number from 1 on")
+    return int(told)

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -16,8 +18,8 @@ class Steps(Protocol):
         """One step."""
         ...
 
-    def each(self, name: str, work: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
-        """One step an item, in order: a shard each, never a row each."""
+    def each(self, name: str, work: Callable[[Item], T], items: Sequence[Item], at_once: int = 1) -> list[T]:
+        """One step an item, begun in order, so many at once: a shard each, never a row each."""
         ...
 
     def note(self, key: str, markdown: str) -> None:
@@ -32,12 +34,12 @@ class PlainSteps:
         print(f"{name} ...", flush=True)
         return work()
 
-    def each(self, name: str, work: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
-        found = []
-        for number, item in enumerate(items, start=1):
+    def each(self, name: str, work: Callable[[Item], T], items: Sequence[Item], at_once: int = 1) -> list[T]:
+        def told(number: int) -> T:
             print(f"{name} {number}/{len(items)} ...", flush=True)
-            found.append(work(item))
-        return found
+            return work(items[number - 1])
+
+        return _all([partial(told, number) for number in range(1, len(items) + 1)], at_once)
 
     def note(self, key: str, markdown: str) -> None:
         print(markdown, flush=True)
@@ -57,9 +59,9 @@ class PrefectSteps:
         found: T = self._task(name, work)()
         return found
 
-    def each(self, name: str, work: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
+    def each(self, name: str, work: Callable[[Item], T], items: Sequence[Item], at_once: int = 1) -> list[T]:
         names = (f"{name} {number}/{len(items)}" for number in range(1, len(items) + 1))
-        return [self._task(told, partial(work, item))() for told, item in zip(names, items, strict=True)]
+        return _all([self._task(told, partial(work, item)) for told, item in zip(names, items, strict=True)], at_once)
 
     def note(self, key: str, markdown: str) -> None:
         from prefect.artifacts import create_markdown_artifact
@@ -73,3 +75,15 @@ class PrefectSteps:
 
         # A closure without parameters: Prefect would walk through models and stores given as arguments.
         return task(lambda: work(), name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
+
+
+def _all(calls: Sequence[Callable[[], T]], at_once: int) -> list[T]:
+    """Results in order; after an error nothing more is begun. Threads know the flow run that they work for."""
+    if at_once == 1:
+        return [call() for call in calls]
+    with ThreadPoolExecutor(at_once) as threads:
+        begun = [threads.submit(copy_context().run, call) for call in calls]
+        try:
+            return [future.result() for future in begun]
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)

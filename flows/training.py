@@ -1,6 +1,7 @@
 """The training pipeline: adopt shipped weights, train a stage in a process of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,23 +13,36 @@ from flows.job import Job
 from flows.revision import code_digest
 from flows.settings import ROOT
 from flows.steps import Steps
-from models.build import AUTOENCODER, BASE
+from models.build import AUTOENCODER, BASE, EDITOR
 from models.weights import load_bundle
-from stores.model_registry.models import CLIP_SIGNATURE, TEXT_SIGNATURE, ModelFiles, ModelRegistry
+from stores.model_registry.models import (
+    CLIP_SIGNATURE,
+    EDIT_SIGNATURE,
+    TEXT_SIGNATURE,
+    ModelFiles,
+    ModelRegistry,
+)
 from stores.model_registry.tracking import Tracking, lineage_tags
 from stores.receipts import ModelReceipt, Receipt, save_receipt
 from training.spec import TrainingSpec
 
 WEIGHTS = "weights"
-SHIPPED = {AUTOENCODER: "autoencoder.safetensors", BASE: "base.safetensors"}
+SHIPPED = {AUTOENCODER: "autoencoder.safetensors", BASE: "base.safetensors", EDITOR: "one.safetensors"}
+SHIPPED_EDITOR = "shipped"  # what a stage may start from, and the alias of that version
 
 
 class TrainingFailedError(RuntimeError):
     """The training process ended badly; its own output says why."""
 
 
-def adopt_weights(job: Job, steps: Steps, names: Sequence[str] = tuple(SHIPPED)) -> Receipt:
-    """Register shipped weights, so that everything after starts from the registry."""
+def adopt_weights(job: Job, steps: Steps, names: Sequence[str] | None = None) -> Receipt:
+    """Register shipped weights, so that everything after starts from the registry.
+
+    Without `names` an editor is left out that is missing, or edits the latents of another autoencoder than the one
+    beside it, as after an import of foreign weights.
+    """
+    if names is None:
+        names = (AUTOENCODER, BASE, EDITOR) if shipped_editor_fits() else (AUTOENCODER, BASE)
     models = {name: steps.run(f"adopt {name}", partial(_adopt, job, name)) for name in names}
     receipt = Receipt(stage="adopt", models=models)
     save_receipt(receipt, job.state)
@@ -37,12 +51,10 @@ def adopt_weights(job: Job, steps: Steps, names: Sequence[str] = tuple(SHIPPED))
 
 def train_stage(job: Job, steps: Steps, stage: str) -> Receipt:
     """Train one editing stage from the stage it starts from."""
-    start = job.params.training.stages[stage].start
-    adopted = job.receipt("adopt")
     inputs = {
-        "autoencoder": adopted,
+        "autoencoder": job.receipt("adopt"),
         "pairs": job.receipt(f"pairs-{stage}"),
-        "start": adopted if start == BASE else job.receipt(str(start)),
+        "start": _start(job, str(job.params.training.stages[stage].start)),
     }
     receipt = steps.run(f"train {stage}", lambda: train(job, spec_of(job, "editor", stage, f"stage-{stage}", inputs)))
     registry = ModelRegistry(Tracking(job.state))
@@ -52,6 +64,20 @@ def train_stage(job: Job, steps: Steps, stage: str) -> Receipt:
     lines = [f"* {name}: {value}" for name, value in receipt.figures.items()]
     steps.note(f"training-{stage}", "\n".join([f"# Stage {stage}", "", *lines, ""]))
     return receipt
+
+
+def _start(job: Job, start: str) -> Receipt:
+    """The receipt of what a stage starts from, with that model alone."""
+    adopted = {BASE: BASE, SHIPPED_EDITOR: EDITOR}.get(start)
+    if adopted is None:
+        return job.receipt(start)
+    receipt = job.receipt("adopt")
+    if adopted not in receipt.models:
+        raise ValueError(
+            f"a stage starts from {start!r}, but {WEIGHTS}/ has no {adopted} that goes with its autoencoder: "
+            f"start it from {BASE!r}"
+        )
+    return receipt.model_copy(update={"models": {adopted: receipt.model(adopted)}})
 
 
 def spec_of(job: Job, kind: str, stage: str, experiment: str, inputs: dict[str, Receipt]) -> TrainingSpec:
@@ -93,6 +119,15 @@ def train(job: Job, spec: TrainingSpec) -> Receipt:
         return Receipt.model_validate_json(result.read_text())
 
 
+def shipped_editor_fits() -> bool:
+    """Whether `weights/` has an editor that was made for the autoencoder beside it."""
+    editor, autoencoder = (ROOT / WEIGHTS / SHIPPED[name] for name in (EDITOR, AUTOENCODER))
+    if not editor.is_file():
+        return False
+    made_for = load_bundle(editor, EDITOR).lineage.get("autoencoder")
+    return bool(made_for == load_bundle(autoencoder, AUTOENCODER).digest())
+
+
 def _adopt(job: Job, name: str) -> ModelReceipt:
     path = ROOT / WEIGHTS / SHIPPED[name]
     bundle = load_bundle(path, name)
@@ -104,18 +139,26 @@ def _adopt(job: Job, name: str) -> ModelReceipt:
     with tracking.run("pretrain", f"adopt-{name}", digest[:32], told) as run, TemporaryDirectory() as folder:
         files = _served_files(job, name, path, card, Path(folder))
         tags = {"stage": "adopt", **{key: str(value) for key, value in bundle.lineage.items() if key != "figures"}}
-        receipt = ModelRegistry(tracking).register(run, name, digest, files, tags)
+        if name == EDITOR:
+            tags["gate"] = "shipped, see its card"
+        registry = ModelRegistry(tracking)
+        receipt = registry.register(run, name, digest, files, tags)
+        if name == EDITOR:
+            registry.promote(receipt, SHIPPED_EDITOR)
         run.note(card)
         run.tags(lineage_tags(Receipt(stage="adopt", models={name: receipt})))
     return receipt
 
 
 def _served_files(job: Job, name: str, path: Path, card: str, folder: Path) -> ModelFiles:
-    settings = folder / "inference.json"
+    settings, own = folder / "inference.json", folder / f"{name}.safetensors"
     settings.write_text(job.params.inference.model_dump_json())
+    # A version is opened by what it is, whatever its file is called in weights/.
+    shutil.copyfile(path, own)
     if name == AUTOENCODER:
-        return ModelFiles(
-            {name: path, "inference": settings}, "inference.served:serve_autoencoder", CLIP_SIGNATURE, card
-        )
-    files = {name: path, AUTOENCODER: ROOT / WEIGHTS / SHIPPED[AUTOENCODER], "inference": settings}
+        files = {name: own, "inference": settings}
+        return ModelFiles(files, "inference.served:serve_autoencoder", CLIP_SIGNATURE, card)
+    files = {name: own, AUTOENCODER: ROOT / WEIGHTS / SHIPPED[AUTOENCODER], "inference": settings}
+    if name == EDITOR:
+        return ModelFiles(files, "inference.served:serve", EDIT_SIGNATURE, card)
     return ModelFiles(files, "inference.generator:serve", TEXT_SIGNATURE, card)

@@ -46,7 +46,8 @@ class EditResult:
 def edit_file(editor: Editor, path: Path, instruction: str, output: Path | None, settings: EditSettings) -> EditResult:
     """Edit a picture or clip into `output`, by default `<stem>-edited.png` or `.mp4` beside it.
 
-    A picture is written as .png, .jpg or .webp; a clip as .mp4, with its audio copied. An older output is replaced,
+    If `output` is a folder that is there, the edit gets its default name in it. A picture is written as .png, .jpg or
+    .webp; a clip as .mp4, with its audio copied. An older output is replaced,
     but only by a finished one.
 
     Raises:
@@ -56,7 +57,7 @@ def edit_file(editor: Editor, path: Path, instruction: str, output: Path | None,
     started = time.perf_counter()
     instruction = checked_instruction(instruction)
     info = probe(path, editor.params.limits.media())
-    output = checked_output(path, output or default_output(path, info), info)
+    output = checked_output(path, named_output(path, output or path.parent, info), info)
     frames = edited_frames(editor, path, info, instruction, settings)
     with closing(frames):
         if info.kind == "picture":
@@ -106,9 +107,11 @@ def edited_frames(
         yield restore(frame, edit, reconstruction, keep)
 
 
-def default_output(path: Path, info: MediaInfo) -> Path:
-    """Beside the source: `<stem>-edited.png` for a picture, `.mp4` for a clip."""
-    return path.with_name(f"{path.stem}-edited{'.png' if info.kind == 'picture' else '.mp4'}")
+def named_output(path: Path, output: Path, info: MediaInfo) -> Path:
+    """`output`, or in an existing folder `<stem>-edited.png` for a picture and `.mp4` for a clip."""
+    if not output.is_dir():
+        return output
+    return output / f"{path.stem}-edited{'.png' if info.kind == 'picture' else '.mp4'}"
 
 
 def checked_output(path: Path, output: Path, info: MediaInfo) -> Path:
@@ -121,8 +124,6 @@ def checked_output(path: Path, output: Path, info: MediaInfo) -> Path:
     if output.suffix.lower() not in known:
         kind = "picture" if info.kind == "picture" else "clip"
         raise EditError(f"{output}: a {kind} is written as {', '.join(known)}, not as {output.suffix or 'no suffix'!r}")
-    if output.is_dir():
-        raise EditError(f"{output}: is a folder")
     if output.resolve() == path.resolve() or (output.exists() and output.samefile(path)):
         raise EditError(f"{output}: is the source itself; an edit never overwrites its source")
     try:

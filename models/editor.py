@@ -40,9 +40,11 @@ class TaskEmbedding(nn.Module):
 
 
 class CopySkip(nn.Module):
-    """a(t) x_t + b(t) c per channel, added to the velocity: lets a small model copy what is not edited.
+    """a(t) x_t + b(t) (1 + k) c, added to the velocity: lets a small model copy what is not edited, and only that.
 
-    Not in the paper; off in its presets. The gates are piecewise linear in t on fixed knots, all starting at zero.
+    Not in the paper; off in its presets. The gates a and b are a number a channel, piecewise linear in t on fixed
+    knots, all starting at zero. How much more or less of the source is kept, k, comes from the network for each place
+    and channel: without it the network would have to know the source to the last bit in order to take it away again.
     """
 
     KNOTS = 32
@@ -51,13 +53,13 @@ class CopySkip(nn.Module):
         super().__init__()
         self.gates = nn.Parameter(torch.zeros(self.KNOTS + 1, 2, channels))
 
-    def forward(self, x_t: Latent, source: Latent, t: FlowTime) -> Latent:
+    def forward(self, x_t: Latent, source: Latent, keep: Latent, t: FlowTime) -> Latent:
         place = t.float().clamp(0, 1) * self.KNOTS
         low = place.floor().clamp(max=self.KNOTS - 1).long()
         share = (place - low)[:, None, None]
         gates = torch.lerp(self.gates[low], self.gates[low + 1], share)
         noisy, clean = gates[..., None, None, None].unbind(1)
-        return noisy * x_t + clean * source
+        return noisy * x_t + clean * (1 + keep.float()) * source
 
 
 class EditModel(nn.Module):
@@ -65,7 +67,7 @@ class EditModel(nn.Module):
 
     def __init__(self, backbone: Backbone, config: EditingConfig) -> None:
         super().__init__()
-        backbone.widen()
+        backbone.widen(keep=config.copy_skip)
         self.backbone = backbone
         self.task = TaskEmbedding(config.task_width, backbone.width)
         self.skip = CopySkip(backbone.latent_channels) if config.copy_skip else None
@@ -76,7 +78,8 @@ class EditModel(nn.Module):
 
     def forward(self, x_t: Latent, t: FlowTime, condition: Condition) -> Latent:
         both = torch.cat([x_t, condition.source.to(x_t)], dim=1)
-        velocity = self.backbone(both, t, condition.text, condition.offsets, self.task(condition.task))
+        found = self.backbone(both, t, condition.text, condition.offsets, self.task(condition.task))
         if self.skip is None:
-            return velocity
-        return velocity + self.skip(x_t, condition.source.to(x_t), t)
+            return found
+        velocity, keep = found.chunk(2, dim=1)
+        return velocity + self.skip(x_t, condition.source.to(x_t), keep, t)

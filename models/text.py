@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from models.shapes import TextMask, TextStates
 
@@ -88,10 +89,6 @@ def join_texts(contexts: Sequence[TextContext]) -> TextContext:
 
 
 def _pad(rows: Sequence[Tensor]) -> TextPart:
-    longest = max(row.shape[0] for row in rows)
-    states = rows[0].new_zeros((len(rows), longest, rows[0].shape[1]), dtype=torch.float32)
-    mask = torch.zeros((len(rows), longest), dtype=torch.bool, device=rows[0].device)
-    for i, row in enumerate(rows):
-        states[i, : row.shape[0]] = row.float()
-        mask[i, : row.shape[0]] = True
-    return TextPart(states, mask)
+    states = pad_sequence(list(rows), batch_first=True).float()
+    lengths = torch.tensor([row.shape[0] for row in rows], device=states.device)
+    return TextPart(states, torch.arange(states.shape[1], device=states.device) < lengths[:, None])

@@ -28,8 +28,8 @@ class Bundle:
     lineage: Mapping[str, Any]
 
     def digest(self) -> str:
-        """sha256 over names, shapes, types and bytes of the tensors in name order."""
-        total = hashlib.sha256()
+        """sha256 over the config, then names, shapes, types and bytes of the tensors in name order."""
+        total = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
         for name in sorted(self.tensors):
             tensor = self.tensors[name].detach().cpu().contiguous()
             total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())

@@ -1,4 +1,4 @@
-"""Writes clips as H.264 mp4 and pictures as PNG, WebP or JPEG: with `clip_files` the only home of PyAV.
+"""Writes clips as H.264 mp4 and pictures as PNG, WebP or JPEG: one of the three homes of PyAV.
 
 A written file has exactly the frames, rate and size that went in, plays while it loads, appears under its name only
 when complete, and has the same bytes for the same input on the same machine.
@@ -25,8 +25,9 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from av.video.stream import VideoStream
 from PIL import Image
 
-from stores.clip_files import EXACT_COLOUR, damage_named, open_media
+from stores.clip_files import EXACT_COLOUR
 from stores.clip_pictures import picture_format
+from stores.clip_survey import damage_named, open_media
 from stores.clip_types import Clip, Frame, Frames, MediaError, checked_name
 
 PictureFormat: TypeAlias = Literal["webp", "png", "jpeg"]

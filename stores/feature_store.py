@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from filelock import FileLock
 
+from stores.packed_rows import READ_AT_ONCE, PackedRows, open_packed
 from stores.receipts import ReceiptError, TableReceipt
 from stores.row_digest import row_digest
 from stores.schema import QUARANTINE, TableSpec
@@ -30,7 +31,7 @@ class FeatureStore:
         self._db = lancedb.connect(self.uri)
 
     def upsert(self, spec: TableSpec, rows: Sequence[Row], replace: bool = False) -> int:
-        """Write rows whose id is new (or all, if `replace`) and return how many rows the table gained.
+        """Write rows whose id is new (if `replace`, also those whose content is) and return how many rows it gained.
 
         The batch is de-duplicated first: two new rows of one id in a batch would both be inserted.
         """
@@ -39,10 +40,11 @@ class FeatureStore:
         unique = {row["id"]: row for row in rows}
         batch = pa.Table.from_pylist([_complete(spec, row) for row in unique.values()], schema=spec.schema)
         table = self._open_or_create(spec)
-        before = table.count_rows()
         merge = table.merge_insert("id").when_not_matched_insert_all()
-        (merge.when_matched_update_all() if replace else merge).execute(batch)
-        return int(table.count_rows() - before)
+        if replace:
+            merge = merge.when_matched_update_all(where="target.sha256 != source.sha256")
+        # Not by counting rows before and after: another process may be writing too.
+        return int(merge.execute(batch).num_inserted_rows)
 
     def retain(self, spec: TableSpec, ids: Sequence[str]) -> None:
         """Delete rows that are not of the present plan; published versions keep them."""
@@ -118,6 +120,11 @@ class FeatureStore:
     def _open_or_create(self, spec: TableSpec) -> Any:
         table = self._opened(spec.name)
         if table is not None:
+            if set(table.schema.names) != set(spec.schema.names):
+                raise ReceiptError(
+                    f"{self.uri}: table {spec.name!r} has the columns of another release; "
+                    f"delete the folder {self.folder!r} of the store and rerun its stage"
+                )
             return table
         with self._creating():
             table = self._opened(spec.name)
@@ -163,6 +170,16 @@ class PublishedTable:
         found = self._table.take_offsets(places).select(["id", *columns]).to_arrow()
         where = {key: i for i, key in enumerate(found["id"].to_pylist())}
         return found.take(pa.array([where[key] for key in ids], pa.int64()))
+
+    def packed(self, folder: Path, columns: Sequence[str]) -> PackedRows:
+        """`id` and these columns in a mapped file below a local folder, made if it is not there: for many reads."""
+        names = ["id", *columns]
+        of = self.receipt
+
+        def read() -> Any:
+            return self._table.search().select(names).limit(None).to_batches(batch_size=READ_AT_ONCE)
+
+        return open_packed(folder / f"{of.folder}-{of.table}-{of.digest[:16]}.arrow", names, of.rows, read)
 
 
 def _scan(table: Any, columns: Sequence[str] | None, where: str | None) -> pa.Table:

@@ -7,7 +7,7 @@ from typing import Any
 from stores.feature_store import FeatureStore
 from stores.model_registry.tracking import Tracking
 from stores.receipts import ReceiptError, TableReceipt
-from stores.schema import CLIPS, EDIT_PAIRS, EDITS, TableSpec
+from stores.schema import CLIPS, EDIT_PAIRS, EDITS, TRIPLES, TableSpec
 from stores.state import State
 
 ROLES = ("pairs", "clips", "start", "autoencoder", "requests", "editor", "text_encoder")
@@ -116,12 +116,30 @@ def _pairs_node(state: State, digest: str) -> Node:
         if store.has_version(EDIT_PAIRS, digest):
             # The version that the model saw; the table may hold other rows by now.
             receipt = TableReceipt(folder=folder, table=EDIT_PAIRS.name, rows=0, digest=digest, columns={})
-            rows = store.open(receipt).rows(["clip_ids", "maker"]).to_pylist()
+            rows = store.open(receipt).rows(["id", "clip_ids", "maker"]).to_pylist()
             clips = sorted({clip for row in rows for clip in row["clip_ids"]})
             makers = sorted({row["maker"] for row in rows})
             facts = (f"digest: {digest}", f"rows: {len(rows)}", f"makers: {', '.join(makers)}")
-            return Node("table", f"{folder}/{EDIT_PAIRS.name}", facts, _clip_nodes(state, clips))
+            raw = (*_clip_nodes(state, clips), *_triple_nodes(store, {row["id"] for row in rows}))
+            return Node("table", f"{folder}/{EDIT_PAIRS.name}", facts, raw)
     return Node("table", f"pairs {digest[:12]}", ("not in this store",))
+
+
+def _triple_nodes(store: FeatureStore, pairs: set[str]) -> tuple[Node, ...]:
+    """The files that imported pairs came from."""
+    chosen = [row for row in store.draft(TRIPLES).to_pylist() if row["id"] in pairs]
+    nodes = [
+        Node("triple", row["id"], (), tuple(_file_node(row, part) for part in ("source", "target")))
+        for row in chosen[:SHOWN_CLIPS]
+    ]
+    if len(chosen) > SHOWN_CLIPS:
+        nodes.append(Node("triple", f"and {len(chosen) - SHOWN_CLIPS} more"))
+    return tuple(nodes)
+
+
+def _file_node(row: dict[str, Any], part: str) -> Node:
+    facts = (f"sha256: {row[f'{part}_sha256']}", row["licence"])
+    return Node("file", row[f"{part}_uri"], tuple(filter(None, facts)))
 
 
 def _folders(state: State, spec: TableSpec) -> list[str]:

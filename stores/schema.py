@@ -42,6 +42,8 @@ CLIPS = TableSpec(
         *_fields("kind", "caption", "scene", "split", "source_uri", "source_sha256", "licence", "author"),
         *(pa.field(name, pa.int32()) for name in ("frames", "height", "width")),
         *(pa.field(name, pa.float64()) for name in ("fps", "sharpness", "brightness", "contrast", "motion")),
+        *(pa.field(name, pa.float64()) for name in ("black_share", "frozen_share", "cut")),
+        *_fields("dhash"),
         _raw("media"),
         _raw("mask"),
         _raw("preview"),
@@ -63,6 +65,12 @@ EDIT_PAIRS = TableSpec(
         pa.field("clip_ids", pa.list_(TEXT)),
         _raw("preview"),
     ),
+)
+
+# Where the imported rows of `edit_pairs` came from, each under the id of its pair.
+TRIPLES = TableSpec(
+    "triples",
+    tuple(_fields("source_uri", "source_sha256", "target_uri", "target_sha256", "licence", "author")),
 )
 
 CONSTANTS = TableSpec(

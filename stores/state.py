@@ -27,6 +27,11 @@ class State:
         return self.root / "store"
 
     @property
+    def packed(self) -> Path:
+        """Copies of tables for fast reading, made anew when they are missing."""
+        return self.store / "packed"
+
+    @property
     def mlflow(self) -> Path:
         return self.root / "mlflow"
 

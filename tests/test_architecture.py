@@ -20,19 +20,20 @@ MAY_IMPORT = {
     "benchmarks": {"flows", "features", "training", "inference", "stores", "models"},
 }
 HOMES = {
-    "av": {"stores/clip_files.py", "stores/clip_writer.py"},
+    "av": {"stores/clip_files.py", "stores/clip_survey.py", "stores/clip_writer.py"},
+    "datasets": {"benchmarks/loader_peers.py"},
     "diffusers": {"models/backbones/wan.py"},
-    "great_expectations": {"features/checks.py"},
+    "great_expectations": {"features/checks.py", "features/check_suites.py"},
+    "httpx": {"features/writers/chat.py"},
     "huggingface_hub": {"models/text_encoders/source.py"},
-    "jinja2": {"inference/report.py"},
+    "jinja2": {"features/check_report.py", "inference/report.py"},
     "lancedb": {"stores/feature_store.py"},
     "lightning": {"training/", "stores/model_registry/tracking.py"},
     "mlflow": {"stores/model_registry/"},
     "onnxruntime": {"features/masks.py"},
     "PIL": {
-        "features/composer.py",
         "features/masks.py",
-        "features/motion.py",
+        "features/pictures.py",
         "features/raw.py",
         "features/sample_data.py",
         "inference/gallery.py",
@@ -43,14 +44,20 @@ HOMES = {
     },
     "prefect": {"flows/"},
     "ruamel": {"flows/presets.py"},
-    "safetensors": {"models/weights.py"},
-    "transformers": {"models/text_encoders/frozen.py"},
+    "safetensors": {"benchmarks/loader_peers.py", "models/weights.py"},
+    "transformers": {
+        "features/maskers/grounded_sam.py",
+        "features/writers/causal_lm.py",
+        "models/text_encoders/frozen.py",
+    },
     "typer": {"flows/cli.py"},
+    "webdataset": {"benchmarks/loader_peers.py"},
 }
 MODELS_USE = {"torch", "einops", "jaxtyping", "numpy", "pydantic", "safetensors", "models"}
 LIGHT = {
     "import models.build": {"diffusers"},
     "import flows.params, flows.cli": {"prefect", "lightning", "mlflow", "great_expectations", "onnxruntime"},
+    "import features.writers.build, features.maskers.build": {"httpx", "onnxruntime", "torch", "transformers"},
     "import features.pairs, flows.stages": {"lightning", "great_expectations", "onnxruntime", "transformers"},
 }
 LONGEST_FILE, LONGEST_FUNCTION = 300, 60

@@ -196,10 +196,11 @@ def test_a_preset_resolves_and_changes_only_what_it_names(name: str) -> None:
     overlay = dict(leaves(yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text())))
     base = dict(leaves(values()))
     resolved = dict(leaves(yaml.safe_load(presets.resolve(PARAMS.read_text(), _overlay(name)))))
-    # A block of another name replaces the base's whole, and so does null.
+    # A block of another name replaces the base's whole, and so does null; a block replaces a null.
     named = [path.removesuffix("name") for path in overlay if path.endswith(".name")]
     replaced = (*named, *[f"{path}." for path, value in overlay.items() if value is None])
-    kept = {path: value for path, value in base.items() if not path.startswith(replaced)}
+    filled = {path for path in base if any(changed.startswith(f"{path}.") for changed in overlay)}
+    kept = {path: value for path, value in base.items() if not path.startswith(replaced) and path not in filled}
     assert resolved == kept | overlay
     same = sorted(path for path, value in overlay.items() if path in kept and kept[path] == value)
     assert not same, "an overlay holds only the keys that differ"
@@ -251,7 +252,7 @@ def test_presets_go_on_top_of_the_committed_file_and_default_restores_it(checkou
     assert path.read_text() == smoke
     presets.main("default")
     assert path.read_text() == PARAMS.read_text()
-    with pytest.raises(SystemExit, match="no preset 'smok'; there are: default, paper-30b"):
+    with pytest.raises(SystemExit, match="no preset 'smok'; there are: default, full, paper-30b"):
         presets.main("smok")
 
 

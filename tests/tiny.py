@@ -19,7 +19,17 @@ from stores.schema import content_id
 
 CHANNELS, TEXT_WIDTH = 4, 12
 BACKBONE = MovieGenConfig(
-    name="moviegen", layers=2, width=32, hidden=64, heads=2, patch=2, max_latent_frames=8, max_rows=4, max_columns=4
+    name="moviegen",
+    layers=2,
+    width=32,
+    hidden=64,
+    heads=2,
+    patch=2,
+    max_latent_frames=8,
+    max_rows=4,
+    max_columns=4,
+    query_key_norm=True,
+    precondition=True,
 )
 WAN = WanConfig(
     name="wan", num_attention_heads=2, attention_head_dim=12, num_layers=2, ffn_dim=32, text_dim=TEXT_WIDTH,

@@ -5,15 +5,17 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from features.composer import Background, Cutouts
+from features.backdrops import DRAWN, drawn_backdrops
+from features.composer import Background, Cutouts, Scene, render
 from features.encode import PairEncoder
 from features.ingest import TEST, TRAIN, ingest
 from features.materials import Backgrounds
@@ -22,7 +24,8 @@ from features.params import FeaturesParams
 from features.plan import plan_pairs, shards
 from features.raw import read_cutouts, read_raw
 from features.scenes import build_scenes, plan_scenes
-from features.setting import ComposeSetting
+from features.setting import EVERY_LOOK, ComposeSetting
+from features.tasks.draft import Materials
 from flows.params import Params
 from models.build import (
     AUTOENCODER,
@@ -74,6 +77,8 @@ TINY = (
     "features.scenes={pictures: 4, clips: 2, held_out_share: 0.5}",
     "features.pairs.one={image_edit: 20, text_to_image: 0, text_to_video: 4, validation_share: 0.2, "
     "tasks: {add: 1, remove: 1, replace: 1, global: 1}, shard: 8}",
+    # Its autoencoder knows nothing.
+    "features.checks.min_decode_psnr=0.0",
     "features.cases={pictures: 8, clips: 2, framewise_clips: 1, decoys: 3}",
     "training.trainer={precision: 32-true, devices: 1, strategy: auto, accumulate: 1, gradient_checkpointing: false, "
     "compile: false, validate_every: 100, checkpoint_every: 5, preview_every: 100}",
@@ -85,6 +90,7 @@ TINY = (
     "training.autoencoder.pictures={weight: 1, batch: 2}",
     "training.autoencoder.clips={weight: 1, batch: 1}",
     "training.autoencoder.optimizer.warmup_steps=2",
+    "training.stages.one.start=base",
     "training.stages.one.steps=12",
     "training.stages.one.groups={image_edit: {weight: 5, batch: 4}, text_to_video: {weight: 1, batch: 2}}",
     "training.stages.one.ema_decay=0.9",
@@ -118,7 +124,9 @@ def raw_folder(folder: Path, photos: int = PHOTOS, clips: Sequence[str] = CLIP_F
         (folder / name).mkdir(parents=True)
     table = pq.read_table(ROOT / "data" / "photos" / "photos.parquet")
     step = len(table) // max(photos, 1)
-    pq.write_table(table.take(list(range(0, step * photos, step))), folder / "photos" / "photos.parquet")
+    pq.write_table(
+        table.take(pa.array(range(0, step * photos, step), pa.int64())), folder / "photos" / "photos.parquet"
+    )
     lines = (ROOT / "data" / "clips" / "metadata.jsonl").read_text().splitlines()
     kept = [line for line in lines if json.loads(line)["file_name"] in clips]
     (folder / "clips" / "metadata.jsonl").write_text("\n".join(kept) + "\n")
@@ -140,11 +148,30 @@ def text_encoder(text: TextConfig | None = None) -> TextEncoder:
 
 
 def colourful(frames: int = 1, side: int = SIDE, seed: int = 0) -> Background:
-    """A background of smooth random colours: no look leaves it as it is."""
+    """A background of rough squares under fine grain: no look leaves it as it is."""
     rng = np.random.default_rng(seed)
     rough = rng.integers(40, 200, (frames, 4, 4, 3), dtype=np.uint8)
-    smooth = rough.repeat(side // 4, axis=1).repeat(side // 4, axis=2)
-    return Background(smooth, "a wall of colours", f"clip-{seed}", f"scene-{seed}")
+    squares = rough.repeat(side // 4, axis=1).repeat(side // 4, axis=2)
+    grain = rng.integers(0, 40, squares.shape, dtype=np.uint8)
+    return Background(squares + grain, "a wall of colours", f"clip-{seed}", f"scene-{seed}")
+
+
+def with_subject(side: int = SIDE, seed: int = 0) -> Background:
+    """A colourful picture whose subject is a disc in its middle, with a soft edge."""
+    rows, columns = np.indices((side, side)) - (side - 1) / 2
+    alpha = np.clip((side / 4 - np.hypot(rows, columns)) * 64 + 128, 0, 255).astype(np.uint8)
+    return replace(colourful(1, side, seed), subject=alpha)
+
+
+def materials(background: Background, params: Params, held_out: bool = False) -> Materials:
+    """A background with the eight cut-outs and the backdrops that are drawn."""
+    return Materials(background, cutouts(), tuple(DRAWN), held_out, params.features.compose)
+
+
+def drawn(scene: Scene, params: Params, things: Cutouts | None = None) -> np.ndarray:
+    """The frames of a scene, whatever look and backdrop it has."""
+    side = scene.background.frames.shape[1]
+    return render(scene, things or cutouts(), params.features.compose, EVERY_LOOK, drawn_backdrops(side))
 
 
 def tiny_autoencoder(params: Params, seed: int = 5) -> AnyAutoencoder:
@@ -165,8 +192,10 @@ def compose_setting(state: State, clips: Receipt, params: Params, code: str = "c
     """What scenes, pairs and cases are composed from, over a published `clips` table."""
     table = FeatureStore(state.store, "clips").open(clips.table(CLIPS.name))
     geometry = params.features.geometry
-    backgrounds = (Backgrounds(table, split, geometry, limits(params)) for split in (TRAIN, TEST))
-    return ComposeSetting(params.seed, code, params.features, *backgrounds, cutouts())
+    backgrounds = (
+        Backgrounds(table, split, geometry, params.features.compose, limits(params)) for split in (TRAIN, TEST)
+    )
+    return ComposeSetting(params.seed, code, params.features, *backgrounds, cutouts(), drawn_backdrops(SIDE))
 
 
 def composed(state: State, setting: ComposeSetting) -> Receipt:

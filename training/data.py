@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from models.conditioning import Condition, NullCondition
@@ -14,11 +16,13 @@ from models.shapes import Latent, TaskIds
 from models.tasks import parse_task
 from models.text import TextContext, pad_texts
 from stores.feature_store import PublishedTable
+from stores.packed_rows import Cells
 from training.mixing import Mix, ShuffledRows
 from training.params import GroupParams
 from training.schedule import step_generator
 
 TRAIN, VALIDATION = "train", "validation"
+HALF = np.dtype("<f2")
 COLUMNS = ("task", "latent_shape", "source_latents", "target_latents", "text_states")
 
 
@@ -55,13 +59,13 @@ class PairBatch:
 
 def latents_of(data: bytes, shape: Sequence[int]) -> Tensor:
     """Latents [c l h w] in fp32 from their stored float16 bytes."""
-    return torch.from_numpy(np.frombuffer(data, dtype="<f2").reshape(tuple(shape)).astype(np.float32))
+    return torch.from_numpy(np.frombuffer(data, dtype=HALF).reshape(tuple(shape)).astype(np.float32))
 
 
-def states_of(parts: Sequence[bytes], widths: Sequence[int]) -> tuple[Tensor, ...]:
-    """Trimmed text states, one [s e] an encoder, from their stored float16 bytes."""
-    arrays = (np.frombuffer(part, dtype="<f2").reshape(-1, e) for part, e in zip(parts, widths, strict=True))
-    return tuple(torch.from_numpy(array.astype(np.float32)) for array in arrays)
+def states_of(parts: Sequence[Any], widths: Sequence[int]) -> tuple[Tensor, ...]:
+    """Trimmed text states, one [s e] an encoder, in fp16 as they are stored; padding makes them fp32."""
+    arrays = (np.frombuffer(part, dtype=HALF).reshape(-1, e) for part, e in zip(parts, widths, strict=True))
+    return tuple(torch.from_numpy(array.copy()) for array in arrays)
 
 
 @dataclass(frozen=True)
@@ -81,15 +85,25 @@ class NullConditions:
 
 
 class PairTable:
-    """A published `edit_pairs` table with its constants, read by id."""
+    """A published `edit_pairs` table with its constants, read by id.
 
-    def __init__(self, pairs: PublishedTable, constants: PublishedTable, text_widths: Sequence[int]) -> None:
+    What batches are made of is read from a copy below the folder `packed`, see `stores/packed_rows.py`.
+    """
+
+    def __init__(
+        self, pairs: PublishedTable, constants: PublishedTable, text_widths: Sequence[int], packed: Path
+    ) -> None:
         self._pairs = pairs
         self._widths = tuple(text_widths)
-        self._offsets = pairs.offsets()
+        self._rows = pairs.packed(packed, COLUMNS)
+        self._sources, self._targets = (self._rows.binaries(f"{name}_latents") for name in ("source", "target"))
+        self._texts = self._rows.binary_lists("text_states")
+        self._shapes = [tuple(shape) for shape in self._rows.values("latent_shape")]
+        self._tasks = torch.tensor([int(parse_task(task)) for task in self._rows.values("task")])
         index = pairs.rows(["id", "group", "split", "kind", "task"])
         self._index = index.to_pandas()
         self.nulls = self._read_constants(constants.rows())
+        self._black = {shape: black.flatten().half().numpy() for shape, black in self.nulls.black.items()}
 
     def ids(self, group: str, split: str) -> list[str]:
         """Ids of a group's rows in a split, in id order."""
@@ -97,19 +111,26 @@ class PairTable:
         found: list[str] = rows[(rows["group"] == group) & (rows["split"] == split)]["id"].tolist()
         return found
 
+    def spread(self, split: str, most: int) -> Float[Tensor, " c"]:
+        """Standard deviation of each latent channel over the targets of the first rows of a split."""
+        ids = self._index[self._index["split"] == split]["id"][:most].tolist()
+        values = [self._latents(self._targets, [place])[0].flatten(1) for place in self._rows.places(ids)]
+        return torch.cat(values, dim=1).std(1).clamp(min=1e-3)
+
     def groups(self) -> list[str]:
         return sorted(self._index["group"].unique())
 
     def batch(self, ids: Sequence[str], step: int, group: str) -> PairBatch:
         """The rows of these ids, in this order."""
-        rows = self._pairs.take(ids, self._offsets, COLUMNS).to_pylist()
+        places = self._rows.places(ids)
+        texts = [states_of(self._texts[place], self._widths) for place in places]
         return PairBatch(
             step=step,
             group=group,
-            source=torch.stack([self._source(row) for row in rows]),
-            target=torch.stack([latents_of(row["target_latents"], row["latent_shape"]) for row in rows]),
-            text=pad_texts([states_of(row["text_states"], self._widths) for row in rows]),
-            task=torch.tensor([int(parse_task(row["task"])) for row in rows]),
+            source=self._latents(self._sources, places),
+            target=self._latents(self._targets, places),
+            text=pad_texts(texts),
+            task=self._tasks[places],
         )
 
     def instructions(self, split: str) -> tuple[TextContext, TaskIds]:
@@ -119,10 +140,14 @@ class PairTable:
         text = pad_texts([states_of(row["text_states"], self._widths) for row in rows])
         return text, torch.tensor([int(parse_task(row["task"])) for row in rows])
 
-    def _source(self, row: dict[str, Any]) -> Tensor:
-        if row["source_latents"] is None:
-            return self.nulls.black[tuple(row["latent_shape"])]
-        return latents_of(row["source_latents"], row["latent_shape"])
+    def _latents(self, cells: Cells, places: Sequence[int]) -> Latent:
+        """Latents of rows of one shape, those of the black video where there are none."""
+        (shape, *others) = {self._shapes[place] for place in places}
+        if others:
+            raise ValueError(f"a batch is of one shape of latents, not of {sorted([shape, *others])}")
+        found = (cells[place] for place in places)
+        halves = [self._black[shape] if cell is None else cell.view(HALF) for cell in found]
+        return torch.from_numpy(np.stack(halves)).float().view(-1, *shape)
 
     def _read_constants(self, table: pa.Table) -> NullConditions:
         rows = table.to_pylist()

@@ -6,6 +6,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.build import AUTOENCODER, autoencoder_bundle
@@ -62,7 +64,7 @@ def fit_autoencoder(spec: TrainingSpec, state: State) -> Receipt | None:
         if not trainer.is_global_zero:
             return None
         autoencoder.load_state_dict(weights)
-        fix_statistics(autoencoder.eval(), loader)
+        fix_statistics(autoencoder.eval(), loader, params.evenness)
         figures = measure(autoencoder, raw, side)
         figures |= {f"composed_{name}": value for name, value in measure(autoencoder, composed, side).items()}
         run.metrics(figures)
@@ -132,15 +134,29 @@ def centre_crop(clip: np.ndarray, size: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def fix_statistics(autoencoder: Autoencoder, loader: CropLoader) -> None:
-    """Give latents zero mean and unit variance per channel over some training batches."""
+def fix_statistics(autoencoder: Autoencoder, loader: CropLoader, evenness: float) -> None:
+    """Give latents zero mean, and each channel a spread that follows what it carries, over some training batches.
+
+    With a linear path, what a unit of a channel is worth in pixels is known; `evenness` 1 gives all channels unit
+    variance, 0 the spread they have in pixels. Their mean variance is 1 in any case.
+    """
     values = []
     for step in range(min(STATISTICS_BATCHES, len(loader))):
         with autocast("cpu", "bf16"):
             mean = autoencoder.posterior(loader.at(step).video).mean
         values.append(mean.transpose(0, 1).flatten(1))
     channels = torch.cat(values, dim=1)
-    autoencoder.set_normalisation(channels.mean(1), channels.std(1).clamp(min=1e-4))
+    std = channels.std(1).clamp(min=1e-4)
+    autoencoder.set_normalisation(channels.mean(1), std / channel_spread(autoencoder, std, evenness))
+
+
+def channel_spread(autoencoder: Autoencoder, std: Float[Tensor, " c"], evenness: float) -> Float[Tensor, " c"]:
+    """Standard deviation that the normalised latents shall have, from that of the raw ones."""
+    if autoencoder.linear is None:
+        return torch.ones_like(std)
+    spread = (autoencoder.linear.up.weight.norm(dim=0) * std) ** (1 - evenness)
+    even: Tensor = spread / spread.square().mean().sqrt()
+    return even
 
 
 @torch.no_grad()

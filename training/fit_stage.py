@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 from torch import Tensor, nn
 
+from models.backbones.moviegen import MovieGenTransformer
 from models.backbones.protocol import TextToVideo
 from models.build import (
     AUTOENCODER,
@@ -34,6 +35,7 @@ from training.spec import TrainingSpec
 from training.trainer import build_trainer, fit_or_resume
 
 VALIDATION_BATCHES = 4
+SPREAD_ROWS = 512
 
 
 def fit_stage(spec: TrainingSpec, state: State) -> Receipt | None:
@@ -42,6 +44,8 @@ def fit_stage(spec: TrainingSpec, state: State) -> Receipt | None:
     registry = ModelRegistry(Tracking(state))
     network, config = start_network(spec, registry)
     table = open_pairs(spec, state, config)
+    if spec.kind == "base" and isinstance(network.backbone, MovieGenTransformer):
+        network.backbone.set_spread(table.spread(TRAIN, SPREAD_ROWS))
     module = VelocityModule(network, table.nulls, stage, spec.seed, config.backbone.max_latent_frames)
     _apply_options(network, spec)
     folder = state.checkpoints / spec.stage / spec.key()
@@ -103,7 +107,7 @@ def open_pairs(spec: TrainingSpec, state: State, config: NetworkConfig) -> PairT
             f"the model reads {config.text_revision}"
         )
     store = FeatureStore(state.store, pairs.folder)
-    return PairTable(store.open(pairs), store.open(receipt.table("constants")), config.text_widths)
+    return PairTable(store.open(pairs), store.open(receipt.table("constants")), config.text_widths, state.packed)
 
 
 def _apply_options(network: nn.Module, spec: TrainingSpec) -> None:

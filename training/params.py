@@ -65,7 +65,11 @@ class GroupParams(Block):
 
 
 class StageParams(Block):
-    """One training stage. `start` is the stage whose weights it starts from, or null for fresh ones."""
+    """One training stage, and where its weights come from.
+
+    `start` is `base`, the name of an earlier stage, `shipped` for the editor that comes with the project, or null for
+    fresh weights.
+    """
 
     start: str | None
     steps: PositiveInt
@@ -103,6 +107,7 @@ class AutoencoderTrainingParams(Block):
     gradient_weight: float = Field(ge=0)
     outlier_weight: float = Field(ge=0)
     outlier_ratio: float = Field(gt=0)
+    evenness: float = Field(ge=0, le=1)
     ema_decay: float = Field(ge=0, lt=1)
     optimizer: OptimizerParams
 

@@ -21,6 +21,7 @@ FRAME_GAP = 2
 ROW_GAP = 18
 LINE_GAP = 4
 MIN_WIDTH = 480  # of the text, however small the frames are
+MOST_WIDTH = 1780  # of the sheet, unless a row alone is wider
 
 PAPER = (255, 255, 255)
 INK = (28, 30, 33)
@@ -170,7 +171,9 @@ def _draw_row(sheet: Image.Image, row: SheetRow, layout: _Layout, top: int, font
 
 
 def contact_sheet(rows: Sequence[SheetRow]) -> NDArray[np.uint8]:
-    """The rows from top to bottom on white, RGB [h w 3]; frames are never rescaled, clips show three of theirs.
+    """The rows from top to bottom on white, RGB [h w 3], in as many columns as fit `MOST_WIDTH`.
+
+    Frames are never rescaled, clips show three of theirs.
 
     Raises:
         ValueError: no rows.
@@ -179,15 +182,25 @@ def contact_sheet(rows: Sequence[SheetRow]) -> NDArray[np.uint8]:
         raise ValueError("a contact sheet needs at least one row")
     fonts = _Fonts.load()
     text_width = max(MIN_WIDTH, *(_row_width(row) for row in rows))
+    columns = min(len(rows), max(1, MOST_WIDTH // (text_width + 2 * MARGIN)))
+    length = -(-len(rows) // columns)
+    parts = [_column(rows[start : start + length], text_width, fonts) for start in range(0, len(rows), length)]
+    sheet = Image.new("RGB", (sum(part.width for part in parts), max(part.height for part in parts)), PAPER)
+    for number, part in enumerate(parts):
+        sheet.paste(part, (number * part.width, 0))
+    return np.asarray(sheet)
+
+
+def _column(rows: Sequence[SheetRow], text_width: int, fonts: _Fonts) -> Image.Image:
     befores: list[SheetRow | None] = [None, *rows[:-1]]
     layouts = [_layout(row, before, fonts, text_width) for row, before in zip(rows, befores, strict=True)]
     height = 2 * MARGIN + sum(layout.height for layout in layouts) + ROW_GAP * (len(rows) - 1)
-    sheet = Image.new("RGB", (text_width + 2 * MARGIN, height), PAPER)
+    column = Image.new("RGB", (text_width + 2 * MARGIN, height), PAPER)
     top = MARGIN
     for row, layout in zip(rows, layouts, strict=True):
         if top > MARGIN:
             rule = top - ROW_GAP // 2
-            ImageDraw.Draw(sheet).line((MARGIN, rule, MARGIN + text_width - 1, rule), fill=RULE)
-        _draw_row(sheet, row, layout, top, fonts)
+            ImageDraw.Draw(column).line((MARGIN, rule, MARGIN + text_width - 1, rule), fill=RULE)
+        _draw_row(column, row, layout, top, fonts)
         top += layout.height + ROW_GAP
-    return np.asarray(sheet)
+    return column

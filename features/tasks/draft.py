@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.composer import Background, Placed, Scene
+from features.composer import Background, Cutouts, Placed, Scene
 from features.motion import STILL, Drift, draw_drift
+from features.paint import tint_change
 from features.params import ComposeParams
 from features.vocabulary import Named, Place, Size
 
@@ -15,12 +16,24 @@ CORNERS = (Place.TOP_LEFT, Place.TOP_RIGHT, Place.BOTTOM_LEFT, Place.BOTTOM_RIGH
 
 @dataclass(frozen=True)
 class Materials:
-    """A background, the vocabulary, and how phrasing and motion are to be drawn."""
+    """A background, what can be put on it or behind, and how phrasing and motion are to be drawn."""
 
     background: Background
-    nouns: tuple[str, ...]
+    cutouts: Cutouts
+    backdrops: tuple[str, ...]
     held_out: bool
     params: ComposeParams
+
+    @property
+    def nouns(self) -> tuple[str, ...]:
+        return self.cutouts.nouns
+
+    def tint_change(self, noun: str | None, colour: str) -> float:
+        """How plainly an object, or with None the background's subject, would change in another colour."""
+        if noun is None:
+            # A sixteenth of the pixels is as good a sample as all.
+            return tint_change(self.background.subject_layer[::4, ::4], colour)
+        return self.cutouts.tint_change(noun, colour)
 
     def drift(self, rng: np.random.Generator) -> Drift:
         """Motion of an object that is in the source: none in a picture."""

@@ -7,30 +7,26 @@ import numpy as np
 
 from features.composer import Look
 from features.instructions import phrase
+from features.paint import LUMA, levels
+from features.pictures import gaussian
 from features.tasks.draft import Choice, Draft, Materials, draw_scene
 
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]], dtype=np.float32)
-
-
-def _levels(values: np.ndarray) -> np.ndarray:
-    levels: np.ndarray = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return levels
 
 
 def greyscale(frames: np.ndarray) -> np.ndarray:
     """Luma in all three channels."""
-    return _levels(np.repeat((frames @ LUMA)[..., None], 3, axis=-1))
+    return levels(np.repeat((frames @ LUMA)[..., None], 3, axis=-1))
 
 
 def sepia(frames: np.ndarray) -> np.ndarray:
     """The usual sepia matrix."""
-    return _levels(frames.astype(np.float32) @ SEPIA.T)
+    return levels(frames.astype(np.float32) @ SEPIA.T)
 
 
 def night(frames: np.ndarray) -> np.ndarray:
     """Dark and blue."""
-    return _levels(frames.astype(np.float32) * np.array([0.25, 0.32, 0.55], dtype=np.float32) + 4)
+    return levels(frames.astype(np.float32) * np.array([0.25, 0.32, 0.55], dtype=np.float32) + 4)
 
 
 def inverted(frames: np.ndarray) -> np.ndarray:
@@ -41,12 +37,27 @@ def inverted(frames: np.ndarray) -> np.ndarray:
 
 def warm(frames: np.ndarray) -> np.ndarray:
     """Towards orange, as in late light."""
-    return _levels(frames.astype(np.float32) * np.array([1.2, 1.0, 0.65], dtype=np.float32))
+    return levels(frames.astype(np.float32) * np.array([1.2, 1.0, 0.65], dtype=np.float32))
 
 
 def cold(frames: np.ndarray) -> np.ndarray:
     """Towards blue, as in shade."""
-    return _levels(frames.astype(np.float32) * np.array([0.65, 0.95, 1.25], dtype=np.float32))
+    return levels(frames.astype(np.float32) * np.array([0.65, 0.95, 1.25], dtype=np.float32))
+
+
+def bright(frames: np.ndarray) -> np.ndarray:
+    """Half way to white."""
+    return levels(frames * np.float32(0.5) + 127)
+
+
+def dim(frames: np.ndarray) -> np.ndarray:
+    """Under half the light, of no other colour."""
+    return levels(frames * np.float32(0.4))
+
+
+def blurred(frames: np.ndarray) -> np.ndarray:
+    """Out of focus: a Gaussian of a thirtieth of the frame."""
+    return gaussian(frames, frames.shape[1] / 30)
 
 
 LOOKS: Mapping[str, Look] = {
@@ -56,6 +67,9 @@ LOOKS: Mapping[str, Look] = {
     "inverted like a negative": inverted,
     "warm and orange": warm,
     "cold and blue": cold,
+    "bright and pale": bright,
+    "dim": dim,
+    "blurred": blurred,
 }
 
 

@@ -4,11 +4,13 @@ from typing import Literal
 
 import torch
 from einops import rearrange
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
-from models.backbones.protocol import TASK_TOKENS, TaskSignal, WidenedPatchEmbed, run_block
+from models.backbones.protocol import TASK_TOKENS, TaskSignal, WidenedOutput, WidenedPatchEmbed, run_block
 from models.layers import NORM_EPS, Block, FactoredPositions, TimeEmbedding, modulated_norm
+from models.preconditioning import precondition
 from models.shapes import BackboneInput, FlowTime, FrameOffsets, Latent
 from models.text import TextContext
 
@@ -26,6 +28,8 @@ class MovieGenConfig(BaseModel):
     max_latent_frames: int
     max_rows: int
     max_columns: int
+    query_key_norm: bool
+    precondition: bool
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> "MovieGenConfig":
@@ -49,6 +53,8 @@ class TextProjections(nn.Module):
 class MovieGenTransformer(nn.Module):
     """Velocity of latents [b c l h w] given flow time, text and, once widened, source latents and a task."""
 
+    spread: Tensor
+
     def __init__(self, config: MovieGenConfig, latent_channels: int, text_widths: tuple[int, ...]) -> None:
         super().__init__()
         self.config = config
@@ -62,27 +68,49 @@ class MovieGenTransformer(nn.Module):
         self.text = TextProjections(text_widths, config.width)
         self.time = TimeEmbedding(config.width)
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(config.width, 6 * config.width))
-        self.blocks = nn.ModuleList(Block(config.width, config.heads, config.hidden) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.heads, config.hidden, config.query_key_norm) for _ in range(config.layers)
+        )
         self.final_norm = nn.RMSNorm(config.width, eps=NORM_EPS)
         self.final_table = nn.Parameter(torch.zeros(2, config.width))
-        self.to_patch = nn.Linear(config.width, latent_channels * config.patch**2)
+        self.to_patch: nn.Module = nn.Linear(config.width, latent_channels * config.patch**2)
         for parameter in (*self.modulation.parameters(), *self.to_patch.parameters()):
             nn.init.zeros_(parameter)
+        if config.precondition:
+            self.register_buffer("spread", torch.ones(latent_channels))
 
-    def widen(self) -> None:
-        """Make room for source latents on the channel axis, with new weights at zero."""
+    def set_spread(self, spread: Float[Tensor, " c"]) -> None:
+        """Tell the preconditioning the standard deviation of each latent channel; without it, nothing is done."""
+        if self.config.precondition:
+            self.spread.copy_(spread)
+
+    def widen(self, keep: bool = False) -> None:
+        """Make room for source latents on the channel axis, and with `keep` for their shares in the output."""
         if not isinstance(self.patch_embed, nn.Conv3d):
             raise ValueError("this backbone is already widened")
         self.patch_embed = WidenedPatchEmbed(self.patch_embed)
+        if keep and isinstance(self.to_patch, nn.Linear):
+            self.to_patch = WidenedOutput(self.to_patch, self.latent_channels, channels_last=False)
 
     def forward(
         self, x: BackboneInput, t: FlowTime, text: TextContext, offsets: FrameOffsets, task: TaskSignal | None = None
     ) -> Latent:
-        """Velocity with the shape of the noisy half of `x`.
+        """Velocity with the shape of the noisy half of `x`, and after it what `widen` added.
 
         Raises:
             ValueError: the latent grid, from its temporal offset on, does not fit the position tables.
         """
+        if not self.config.precondition:
+            return self._network(x, t, text, offsets, task)
+        factors = precondition(self.spread, t)
+        noisy, *source = torch.split(x, self.latent_channels, dim=1)
+        seen = [noisy * factors.inward, *(each / self.spread[None, :, None, None, None] for each in source)]
+        rest, *keep = torch.split(self._network(torch.cat(seen, dim=1), t, text, offsets, task), noisy.shape[1], dim=1)
+        return torch.cat([factors.skip * noisy + factors.outward * rest.float(), *keep], dim=1)
+
+    def _network(
+        self, x: BackboneInput, t: FlowTime, text: TextContext, offsets: FrameOffsets, task: TaskSignal | None
+    ) -> Latent:
         tokens = self.patch_embed(x)
         frames, rows, columns = tokens.shape[2:]
         self._check_grid(frames, rows, columns)

@@ -4,6 +4,7 @@ import copy
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -45,8 +46,12 @@ class Backbone(Protocol):
         """
         ...
 
-    def widen(self) -> None:
-        """Make room for source latents on the channel axis, with new weights at zero."""
+    def widen(self, keep: bool = False) -> None:
+        """Make room for source latents on the channel axis, with new weights at zero.
+
+        With `keep` the output, too, has twice the channels: after the velocity, how much of the source is kept, zero
+        for as yet unsaid.
+        """
         ...
 
 
@@ -67,6 +72,27 @@ class WidenedPatchEmbed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         noisy, source = x.chunk(2, dim=1)
         return self.video(noisy) + self.source(source)
+
+
+class WidenedOutput(nn.Module):
+    """The last projection with as many channels again, from a projection of its own that starts at zero.
+
+    `channels_last` says how a token's channels lie among its patch positions: (p q c) or (c p q).
+    """
+
+    def __init__(self, velocity: nn.Linear, channels: int, channels_last: bool) -> None:
+        super().__init__()
+        self.velocity = velocity
+        self.keep = copy.deepcopy(velocity)
+        self.channels, self.channels_last = channels, channels_last
+        for parameter in self.keep.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        both = self.velocity(hidden), self.keep(hidden)
+        if not self.channels_last:
+            return torch.cat(both, dim=-1)
+        return torch.cat([part.unflatten(-1, (-1, self.channels)) for part in both], dim=-1).flatten(-2)
 
 
 def run_block(block: nn.Module, checkpointed: bool, *inputs: Any) -> Tensor:

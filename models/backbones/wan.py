@@ -16,7 +16,7 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
-from models.backbones.protocol import TASK_TOKENS, TaskSignal, WidenedPatchEmbed, run_block
+from models.backbones.protocol import TASK_TOKENS, TaskSignal, WidenedOutput, WidenedPatchEmbed, run_block
 from models.shapes import BackboneInput, FlowTime, FrameOffsets, Latent
 from models.text import TextContext
 
@@ -104,17 +104,19 @@ class WanBackbone(nn.Module):
             **FIXED,
         )
 
-    def widen(self) -> None:
-        """Make room for source latents on the channel axis, with new weights at zero."""
-        embedding = self.transformer.patch_embedding
-        if not isinstance(embedding, nn.Conv3d):
+    def widen(self, keep: bool = False) -> None:
+        """Make room for source latents on the channel axis, and with `keep` for their shares in the output."""
+        wan = self.transformer
+        if not isinstance(wan.patch_embedding, nn.Conv3d):
             raise ValueError("this backbone is already widened")
-        self.transformer.patch_embedding = WidenedPatchEmbed(embedding)
+        wan.patch_embedding = WidenedPatchEmbed(wan.patch_embedding)
+        if keep:
+            wan.proj_out = WidenedOutput(wan.proj_out, self.latent_channels, channels_last=True)
 
     def forward(
         self, x: BackboneInput, t: FlowTime, text: TextContext, offsets: FrameOffsets, task: TaskSignal | None = None
     ) -> Latent:
-        """Velocity with the shape of the noisy half of `x`.
+        """Velocity with the shape of the noisy half of `x`, and after it what `widen` added.
 
         `offsets` has no effect: rotary positions are relative, so moving all frames of a sample alike, and a single
         frame above all, leaves every attention product as it was.

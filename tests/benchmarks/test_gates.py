@@ -31,7 +31,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     raw = raw_folder(folder / "raw")
     (raw / "cutouts").symlink_to(ROOT / "data" / "cutouts")
     params = tiny_params(f"data={raw}", "inference.resolution=32", "inference.num_inference_steps=4")
-    return gates.run_gates(Job(params, State.at(folder / "state")), _weights(folder / "weights", params), SIZE)
+    return gates.run_gates(Job(params, State.at(folder / "state")), _weights(folder / "weights", params), SIZE, BASE)
 
 
 def _weights(folder: Path, params: Params) -> Path:

@@ -6,15 +6,16 @@ from functools import cache
 import numpy as np
 import pytest
 
-from features.composer import Background, Cutouts, Placed, Scene, render
+from features.composer import Background, Cutouts, Placed, Scene
 from features.motion import STILL, Drift, draw_drift, pan
 from features.raw import read_cutouts
-from features.tasks.draft import Materials
-from features.tasks.global_look import LOOKS, greyscale, inverted
+from features.setting import EVERY_LOOK
+from features.tasks.global_look import greyscale, inverted
 from features.vocabulary import NOUNS, Named, Place, Size
-from tests.world import ROOT, colourful, cutouts, tiny_params
+from tests.world import ROOT, colourful, cutouts, drawn, materials, tiny_params
 
-PARAMS = tiny_params().features.compose
+TINY = tiny_params()
+PARAMS = TINY.features.compose
 OWL = Placed(Named("owl"), Place.LEFT, Size.BIG)
 STAR = Placed(Named("star"), Place.RIGHT, Size.SMALL)
 
@@ -25,7 +26,7 @@ def _all_cutouts() -> Cutouts:
 
 
 def _draw(scene: Scene, things: Cutouts | None = None) -> np.ndarray:
-    return render(scene, things or cutouts(), PARAMS, LOOKS)
+    return drawn(scene, TINY, things)
 
 
 def _changed(scene: Scene, other: Scene) -> np.ndarray:
@@ -108,8 +109,8 @@ def test_a_drift_begins_where_the_object_stands_and_keeps_within_its_bound() -> 
 
 def test_a_picture_has_no_motion_and_a_clip_has() -> None:
     rng = np.random.default_rng(0)
-    assert Materials(colourful(1), ("owl",), False, PARAMS).drift(rng) == STILL
-    moving = replace(OWL, drift=Materials(colourful(4), ("owl",), False, PARAMS).drift(rng))
+    assert materials(colourful(1), TINY).drift(rng) == STILL
+    moving = replace(OWL, drift=materials(colourful(4), TINY).drift(rng))
     frames = _draw(Scene(replace(colourful(4), frames=np.full((4, 64, 64, 3), 90, np.uint8)), (moving,)))
     assert not np.array_equal(frames[0], frames[3])
 
@@ -129,17 +130,19 @@ def test_grey_stays_grey_and_a_negative_of_a_negative_is_the_picture() -> None:
     assert np.array_equal(inverted(inverted(picture)), picture)
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("look", EVERY_LOOK)
 def test_looks_are_plain_functions_of_pixels(look: str) -> None:
-    picture = np.random.default_rng(3).integers(0, 256, (1, 8, 8, 3), dtype=np.uint8)
+    picture = np.random.default_rng(3).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     before = picture.copy()
-    turned = LOOKS[look](picture[:, ::-1])
-    assert turned.dtype == np.uint8 and np.array_equal(picture, before)
-    assert np.array_equal(turned[:, ::-1], LOOKS[look](picture))
+    turned = EVERY_LOOK[look](picture)
+    assert turned.dtype == np.uint8 and turned.shape == picture.shape and np.array_equal(picture, before)
+    # Frame by frame: what a clip becomes is what its frames become.
+    assert np.array_equal(turned[1:], EVERY_LOOK[look](picture[1:]))
 
 
-def test_a_caption_tells_everything_that_is_shown() -> None:
-    scene = Scene(colourful(), (OWL, STAR), "sepia")
-    assert scene.caption == "a wall of colours, a big owl on the left and a small star on the right, sepia"
-    assert Scene(colourful(), (OWL,)).caption == "a wall of colours with a big owl on the left"
-    assert Scene(colourful()).caption == "a wall of colours"
+def test_no_look_can_be_mistaken_for_another() -> None:
+    picture = colourful(1, 64).frames
+    looks = {name: look(picture).astype(np.int16) for name, look in EVERY_LOOK.items()}
+    for name, seen in looks.items():
+        for other, also in {**looks, "none": picture.astype(np.int16)}.items():
+            assert name == other or np.abs(seen - also).mean() > 5, (name, other)

@@ -58,15 +58,15 @@ def test_more_rows_leave_the_others_as_they_were(made: Made) -> None:
     many = plan_pairs(WANTED.model_copy(update={"image_edit": 30, "text_to_image": 0, "text_to_video": 9}))
     assert {row for row in few if row.group != "text_to_image"} <= set(many)
     row, other = few[3], few[4]
-    alone = make_triple(row, made.setting)
-    make_triple(other, made.setting)
-    again = make_triple(row, made.setting)
+    alone = make_triple(row, made.setting.compose)
+    make_triple(other, made.setting.compose)
+    again = make_triple(row, made.setting.compose)
     assert alone.instruction == again.instruction and np.array_equal(alone.target, again.target)
 
 
 def test_train_and_validation_rows_of_one_number_differ(made: Made) -> None:
     row = PlannedRow(0, "image_edit", "train", "add")
-    one, other = (make_triple(replace(row, split=split), made.setting) for split in ("train", "validation"))
+    one, other = (make_triple(replace(row, split=split), made.setting.compose) for split in ("train", "validation"))
     assert one.scene != other.scene and one.instruction != other.instruction
 
 
@@ -80,7 +80,7 @@ def test_the_table_holds_what_was_planned(made: Made) -> None:
 def test_the_mask_is_where_the_frames_differ(made: Made) -> None:
     stored = {row["id"]: row for row in made.pair_rows}
     for planned in plan_pairs(made.params.features.pairs["one"]):
-        row, triple = stored[made.setting.row_id(planned)], make_triple(planned, made.setting)
+        row, triple = stored[made.setting.row_id(planned)], make_triple(planned, made.setting.compose)
         assert row["instruction"] == triple.instruction and row["task"] == triple.task
         if triple.source is None:
             assert row["edit_mask"] is None and row["source_latents"] is None and row["task"] == "text_to_video"
@@ -94,7 +94,7 @@ def test_the_mask_is_where_the_frames_differ(made: Made) -> None:
 def test_latents_are_of_the_rows_own_frames(made: Made) -> None:
     row, encoder = plan_pairs(made.params.features.pairs["one"])[0], made.setting.encoder
     (stored,) = [each for each in made.pair_rows if each["id"] == made.setting.row_id(row)]
-    triple = make_triple(row, made.setting)
+    triple = make_triple(row, made.setting.compose)
     assert triple.source is not None
     assert stored["target_latents"] == encoder.latents([triple.target])[0]
     assert stored["source_latents"] == encoder.latents([triple.source])[0]
@@ -142,7 +142,7 @@ def test_other_code_seed_or_encoder_gives_other_rows(made: Made) -> None:
         replace(own, compose=replace(own.compose, seed=own.compose.seed + 1)),
         replace(own, stage="two"),
         pair_setting(made.state, made.clips, made.params, digest="other"),
-        pair_setting(made.state, made.clips, tiny_params("features.compose.small_share=0.08")),
+        pair_setting(made.state, made.clips, tiny_params("features.compose.small_share=0.05")),
     ]
     ids = {setting.row_id(row) for setting in (own, *others)}
     assert len(ids) == len(others) + 1

@@ -1,27 +1,30 @@
 """What every task builder promises: the instruction says what is done, and has one true answer."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from features.composer import render
+from features.backdrops import DRAWN
+from features.composer import Placed, Scene
 from features.instructions import PHRASINGS, phrase
 from features.pairs import DRAWERS
-from features.tasks.draft import Draft, Materials
+from features.tasks.draft import Choice, Draft
 from features.tasks.global_look import LOOKS
+from features.tasks.style import STYLES
 from features.vocabulary import NOUNS, SPOKEN, Named, Place, Size
-from tests.world import colourful, cutouts, tiny_params
+from tests.world import colourful, drawn, materials, tiny_params, with_subject
 
-PARAMS = tiny_params().features.compose
+TINY = tiny_params()
+PARAMS = TINY.features.compose
 SEEDS = range(40)
 EDITS = tuple(task for task in DRAWERS if task != "identity")
 
 
 def _draft(task: str, seed: int, choices: int = 3, held_out: bool = False, frames: int = 1) -> Draft:
-    background = colourful(frames, 32, seed)
-    materials = Materials(background, cutouts().nouns, held_out, PARAMS)
-    return DRAWERS[task](np.random.default_rng(seed), materials, choices)
+    background = with_subject(32, seed) if frames == 1 else colourful(frames, 32, seed)
+    return DRAWERS[task](np.random.default_rng(seed), materials(background, TINY, held_out), choices)
 
 
 def _wording(task: str, instruction: str) -> int:
@@ -81,6 +84,87 @@ def test_a_look_is_named_and_covers_everything(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_a_style_is_named_and_covers_everything(seed: int) -> None:
+    draft = _draft("style", seed)
+    for choice in draft.choices:
+        assert choice.target.look in STYLES and str(choice.target.look) in choice.instruction
+        assert choice.target.objects == draft.source.objects
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_backdrop_is_named_and_what_stands_before_it_stays(seed: int) -> None:
+    draft = _draft("background", seed)
+    for choice in draft.choices:
+        target = choice.target
+        assert target.backdrop in DRAWN and str(target.backdrop) in choice.instruction
+        assert target.objects == draft.source.objects and target.subject.kept == (not target.objects)
+        before, after = drawn(draft.source, TINY)[0], drawn(target, TINY)[0]
+        opaque = draft.source.background.subject == 255
+        kept = opaque if target.subject.kept else (before == after).all(axis=-1)
+        assert kept.any() and np.array_equal(before[kept], after[kept])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("task", ["recolour", "segment", "detect"])
+def test_what_is_pointed_at_is_named_and_nothing_else_changes(task: str, seed: int) -> None:
+    draft = _draft(task, seed)
+    before = drawn(draft.source, TINY)[0]
+    for choice in draft.choices:
+        thing, colour, extent = _pointed(draft, choice)
+        assert f"the {thing} " in f"{choice.instruction} " and colour in choice.instruction
+        changed = (drawn(choice.target, TINY)[0] != before).any(axis=-1)
+        assert changed.any() and not changed[~extent].any()
+
+
+def _pointed(draft: Draft, choice: Choice) -> tuple[str, str, np.ndarray]:
+    """What an edit points at, in which colour, and where it may change pixels: over the thing, or a box around it."""
+    target = choice.target
+    if target.box:
+        item, colour = target.box.item, target.box.colour
+    elif target.subject.painted:
+        item, colour = None, str(target.subject.colour or target.subject.mark)
+    else:
+        ((_, item),) = [pair for pair in zip(draft.source.objects, target.objects, strict=True) if pair[0] != pair[1]]
+        colour = str(item.colour or item.mark)
+    extent = _extent(draft.source, item)
+    if target.box:
+        rows, columns = np.nonzero(extent)
+        extent[max(rows.min() - 4, 0) : rows.max() + 5, max(columns.min() - 4, 0) : columns.max() + 5] = True
+    return ("main object" if item is None else item.name.spoken), colour, extent
+
+
+def _extent(source: Scene, item: Placed | None) -> np.ndarray:
+    """Where a thing covers anything at all."""
+    background = source.background
+    if item is None:
+        assert background.subject is not None
+        return background.subject > 0
+    alone = replace(item, colour=None, mark=None)
+    bare = [np.full_like(background.frames, level) for level in (0, 255)]
+    scenes = [Scene(replace(background, frames=frames), (alone,)) for frames in bare]
+    # Where a black and a white ground differ by less than all, something lies on them.
+    dark, light = (drawn(scene, TINY)[0].astype(np.int16) for scene in scenes)
+    return (light - dark).min(axis=-1) < 255
+
+
+@pytest.mark.parametrize("task", ["recolour", "segment", "detect", "background"])
+def test_subjects_of_pictures_are_meant_too_but_never_in_clips(task: str) -> None:
+    told = [_draft(task, seed).source.objects for seed in range(80)]
+    assert 0.1 < sum(not objects for objects in told) / len(told) < 0.45
+    assert all(_draft(task, seed, frames=3).source.objects for seed in SEEDS)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_new_colour_is_plainly_another(seed: int) -> None:
+    draft = _draft("recolour", seed)
+    before = drawn(draft.source, TINY)[0].astype(np.int16)
+    seen = [drawn(choice.target, TINY)[0].astype(np.int16) for choice in draft.choices]
+    for picture in seen:
+        change = np.abs(picture - before).max(axis=-1)
+        assert change[change > 8].mean() > PARAMS.least_tint / 3
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("held_out", [False, True])
 def test_an_identity_keeps_the_scene_and_takes_it_from_the_seed(seed: int, held_out: bool) -> None:
     draft, again = (_draft("identity", seed, held_out=held_out) for _ in range(2))
@@ -95,8 +179,8 @@ def test_the_truth_is_unique(task: str, frames: int) -> None:
     for seed in SEEDS:
         draft = _draft(task, seed, choices=4, frames=frames)
         scenes = [draft.source, *(choice.target for choice in draft.choices)]
-        drawn = [render(scene, cutouts(), PARAMS, LOOKS).tobytes() for scene in scenes]
-        assert len(set(drawn)) == len(drawn), seed
+        seen = [drawn(scene, TINY).tobytes() for scene in scenes]
+        assert len(set(seen)) == len(seen), seed
         told = [choice.instruction for choice in draft.choices]
         assert len(set(told)) == len(told), seed
 
@@ -122,6 +206,7 @@ def test_no_wording_of_a_task_is_written_twice(task: str) -> None:
     assert len(set(PHRASINGS[task])) == len(PHRASINGS[task]) >= 2
     rng = np.random.default_rng(0)
     words = {"thing": "a", "noun": "b", "old": "c", "new": "d", "look": "e", "caption": "f"}
+    words |= {"colour": "g", "backdrop": "h", "style": "i"}
     assert all("{" not in phrase(task, rng, held_out, **words) for held_out in (False, True) for _ in range(20))
 
 

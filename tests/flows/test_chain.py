@@ -46,6 +46,7 @@ MOMENTS = (
     "encode shard 4/",
     "check pairs",
     "compose cases",
+    "check cases",
     "one: step 2/",
     "one: step 4/",
     "answer requests",
@@ -114,6 +115,8 @@ def test_people_find_a_sheet_clips_and_a_report(made: Made) -> None:
     assert (outputs / "evaluation" / "sheet.png").stat().st_size > 10_000
     assert list((outputs / "evaluation").glob("clip_*.mp4")) and list((outputs / "edits-one").glob("*.mp4"))
     assert (outputs / "samples" / "report.html").is_file()
+    for stage in ("clips", "pairs-one", "cases"):
+        assert "Published: " in (outputs / "checks" / stage / "report.html").read_text()
 
 
 def test_run_again_nothing_changes_and_nothing_is_added(made: Made) -> None:
@@ -131,8 +134,9 @@ def test_an_edit_is_traced_back_to_raw_files(made: Made) -> None:
     state = made.checkout.job().state
     (edit, *_) = FeatureStore(state.store, "edits-one").draft(EDITS, ["id"])["id"].to_pylist()
     tree = trace(state, edit)
-    assert [node.name for node in tree.made_from if node.kind == "model"] == ["editor version 1"]
-    assert {"autoencoder version 1", "base version 1"} <= {node.name for node in tree.find("model")}
+    assert [node.name for node in tree.made_from if node.kind == "model"] == ["editor version 2"]
+    # The first is the shipped one, from which the stage started.
+    assert {"autoencoder version 1", "base version 1", "editor version 1"} <= {node.name for node in tree.find("model")}
     files = {node.name for node in tree.find("file")}
     assert files and all(name.startswith(("photos/photos.parquet#", "clips/")) for name in files)
     assert f"digest: {receipts(made)['pairs-one'].tables['edit_pairs'].digest}" in tree.text()
@@ -229,14 +233,16 @@ def _restore(state: State, registry: ModelRegistry, editor: ModelReceipt, gate: 
     assert load_receipt(state, "evaluation").text() == made.receipts["evaluation"]
 
 
-def killed(checkout: Checkout, state: str, stages: Sequence[str], line: str, delay: float, family: bool) -> None:
+def killed(
+    checkout: Checkout, state: str, stages: Sequence[str], line: str, delay: float, family: bool, **more: str
+) -> None:
     """Start the chain, kill it a moment after it says `line`, and wait until the last of its processes is gone.
 
     Without `family` only the chain itself is killed: a training that it started must notice and end.
     """
     command = [sys.executable, *tiny.CHAIN, *stages, "--state", state]
     with subprocess.Popen(
-        command, cwd=checkout.root, env=checkout.environment(), text=True, start_new_session=True,
+        command, cwd=checkout.root, env=checkout.environment(**more), text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as process:  # fmt: skip
         assert process.stdout
@@ -259,6 +265,22 @@ def test_a_training_killed_with_its_chain_goes_on_where_it_was(made: Made) -> No
     said = made.checkout.chain("one", "--state", state)
     assert "step 1/" not in said
     assert made.checkout.receipts(state) == {name: made.receipts[name] for name in (*needed, "one")}
+
+
+def test_several_processes_make_what_one_makes_also_when_killed(made: Made) -> None:
+    """Only the chain is killed: its workers must notice and end, or reading what they say would never end."""
+    state, needed, two = "var/two", ("clips", "adopt", "pairs-one"), {"MOVIEGEN_PROCESSES": "2"}
+    killed(made.checkout, state, needed, "encode shard 3/", 0.1, family=False, **two)
+    assert "pairs-one" not in made.checkout.receipts(state)
+    made.checkout.chain("pairs-one", "--state", state, **two)
+    assert made.checkout.receipts(state) == {name: made.receipts[name] for name in needed}
+
+
+def test_a_count_of_processes_that_is_none_is_told(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    for told in ("0", "two", "-1", "1.5", ""):
+        monkeypatch.setenv("MOVIEGEN_PROCESSES", told)
+        with pytest.raises(ValueError, match=f"MOVIEGEN_PROCESSES is '{told}', but must be a whole number from 1 on"):
+            run_stages(("pairs-one",), made.checkout.job(), PlainSteps())
 
 
 @pytest.mark.slow

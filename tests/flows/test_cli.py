@@ -9,6 +9,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from flows import training
 from flows.cli import app
 from stores.clip_files import probe, read_clip
 from stores.feature_store import FeatureStore
@@ -52,7 +53,8 @@ def test_a_clip_comes_back_with_its_length_rate_and_size(run: Run, data: Path, t
     assert result.exit_code == 0, result.output
     before, after = probe(data / CLIP, WIDE), probe(output, WIDE)
     assert (after.frames, after.fps, after.width, after.height) == (96, before.fps, 640, 360)
-    assert "96 frames, 640x360, task " in result.stdout and "editor version 1 (gate: success is" in result.stdout
+    assert "96 frames, 640x360, task " in result.stdout
+    assert "editor version 1 (gate: shipped" in result.stdout  # the gate refused the one that was trained here
 
 
 def test_a_picture_comes_back_edited_and_the_seed_decides(run: Run, data: Path, tmp_path: Path) -> None:
@@ -75,7 +77,16 @@ def test_the_output_lies_beside_the_clip_and_the_source_is_left_alone(run: Run, 
     assert result.exit_code == 0, result.output
     assert clip.read_bytes() == (data / PICTURE).read_bytes()
     (output,) = (path for path in tmp_path.iterdir() if path != clip)
-    assert str(output) in result.stdout
+    assert str(output) in result.stdout and "editor version 2 (gate: success is" in result.stdout
+
+
+def test_an_edit_of_the_versioned_data_lies_among_the_outputs(run: Run, data: Path, made: Made) -> None:
+    before = sorted(data.rglob("*"))
+    result = run("edit", data / PICTURE, "make it red", "--num-inference-steps", 1)
+    assert result.exit_code == 0, result.output
+    output = made.checkout.root / "outputs" / "explore_farm_animals-owl-edited.png"
+    assert output.is_file() and str(output) in result.stdout and sorted(data.rglob("*")) == before
+    output.unlink()
 
 
 @pytest.mark.parametrize(
@@ -101,8 +112,19 @@ def test_bad_input_is_one_line(
     (data / "text.mp4").unlink()
 
 
-def test_a_state_without_models_says_how_to_get_one(data: Path, tmp_path: Path) -> None:
+def test_without_a_registry_the_shipped_editor_edits(data: Path, tmp_path: Path) -> None:
+    told = ["edit", str(data / PICTURE), "make it red", "--num-inference-steps", "1"]
+    told += ["--state", str(tmp_path / "empty"), "-o", str(tmp_path / "edit.png")]
+    result = CliRunner().invoke(app, told)
+    assert result.exit_code == 0 and "editor as shipped" in result.stdout, result.output
+    assert not (tmp_path / "empty" / "mlflow").exists()
+
+
+def test_a_state_without_models_says_how_to_get_one(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = ["edit", str(data / PICTURE), "make it red", "--state", str(tmp_path / "empty")]
+    monkeypatch.setattr(training, "ROOT", tmp_path)  # a checkout without weights
     assert "make demo" in refused(CliRunner().invoke(app, told))
     bad = CliRunner().invoke(app, [*told, "--params", str(tmp_path / "none.yaml")])
     assert "no such parameter file" in refused(bad)

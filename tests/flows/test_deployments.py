@@ -136,7 +136,8 @@ def deployed(made: Made, api: str) -> Iterator[str]:
     told = f"overrides={json.dumps(OVERRIDES)}"
     command = ("prefect", "deployment", "run", "features/daily", "--param", told)
     worker = ("prefect", "worker", "start", "--pool", "local", "--name", "local")
-    with background(checkout, "worker", *worker, PREFECT_API_URL=api, PREFECT_WORKER_QUERY_SECONDS="2"):
+    more = {"PREFECT_API_URL": api, "PREFECT_WORKER_QUERY_SECONDS": "2", "MOVIEGEN_PROCESSES": "2"}
+    with background(checkout, "worker", *worker, **more):
         ended_well(checkout.run(*command, PREFECT_API_URL=api))
         yield api
 
@@ -178,4 +179,4 @@ def test_the_server_keeps_flow_runs_tasks_and_notes(deployed: str, made: Made) -
     expected = {"train one", "open editor", "answer requests", "edit samples", "score cases", "summarise"}
     assert wait_for(lambda: expected <= tasks(), "the task runs")
     notes = {artifact["key"] for artifact in ask(f"{deployed}/artifacts/filter", "POST", {})}
-    assert {"checks-clips", "checks-pairs-one", "training-one", "evaluation"} <= notes
+    assert {"checks-clips", "checks-pairs-one", "checks-cases", "training-one", "evaluation"} <= notes

@@ -26,11 +26,13 @@ from models.tasks import Task
 from models.text import TextContext
 from models.text_encoders.config import TextConfig
 from models.weights import load_bundle, load_into
+from stores.receipts import Receipt, save_receipt
 from stores.state import State
 from tests.text_models import WIDTHS, config, save_model
 from tests.tiny import WAN, WAN_AUTOENCODER, condition, latents, network, wan_autoencoder
 from tests.training import runs
 from tests.world import (
+    ROOT,
     World,
     ingested,
     pair_setting,
@@ -168,6 +170,19 @@ def test_a_stage_trains_from_the_imported_base_and_the_editor_edits(world: World
     )
     for count in (1, 4):
         assert editor.edit_frames(frames[:count], "make it red", settings).frames.shape == (count, 32, 32, 3)
+
+
+def test_an_editor_of_another_autoencoder_is_not_adopted(imported: Path, tmp_path: Path) -> None:
+    shutil.copytree(imported / "weights", tmp_path / "weights")
+    shutil.copy(ROOT / "weights" / "one.safetensors", tmp_path / "weights")
+    job = Job(tiny_params(*OVERRIDES, "training.stages.one.start=shipped"), State.at(tmp_path / "state"))
+    with pytest.MonkeyPatch.context() as patch, without_mlflow_advice():
+        patch.setattr(training, "ROOT", tmp_path)
+        adopted = training.adopt_weights(job, PlainSteps())
+    assert set(adopted.models) == {AUTOENCODER, BASE}
+    save_receipt(Receipt(stage="pairs-one"), job.state)
+    with pytest.raises(ValueError, match="has no editor that goes with its autoencoder: start it from 'base'"):
+        training.train_stage(job, PlainSteps(), "one")
 
 
 def test_the_imported_base_generates(imported: Path) -> None:

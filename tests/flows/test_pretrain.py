@@ -1,18 +1,28 @@
 """Pretraining end to end at a tiny size: two parts, each trained and published on its own, with cards that say how."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from flows.job import Job
+from flows.params import Params
 from flows.pretrain import PARTS, publish
 from flows.steps import PlainSteps
-from models.build import AUTOENCODER, BASE, build_base, build_text_encoder, load_autoencoder
+from models.build import (
+    AUTOENCODER,
+    BASE,
+    EDITOR,
+    build_base,
+    build_text_encoder,
+    load_autoencoder,
+    load_editor,
+)
 from models.weights import load_bundle, load_into
 from stores.receipts import Receipt, load_receipt
 from stores.state import State
-from tests.world import raw_folder, tiny_params, without_mlflow_advice
+from tests.world import ROOT, raw_folder, tiny_params, without_mlflow_advice
 
 OVERRIDES = (
     "features.pairs.base={image_edit: 0, text_to_image: 8, text_to_video: 4, validation_share: 0.5, tasks: {add: 1}, "
@@ -40,6 +50,11 @@ def autoencoder(job: Job) -> Receipt:
     return PARTS[AUTOENCODER](job, PlainSteps())
 
 
+@pytest.fixture(scope="module")
+def base(job: Job, autoencoder: Receipt) -> Receipt:
+    return PARTS[BASE](job, PlainSteps())
+
+
 def published(job: Job, folder: Path) -> Receipt:
     with without_mlflow_advice():
         return publish(job, folder / "weights", State.at(folder))
@@ -62,9 +77,8 @@ def test_an_autoencoder_alone_can_be_published_and_leaves_the_base_as_it_was(
 
 
 def test_a_base_is_trained_on_the_autoencoder_of_its_state_and_both_cards_say_how(
-    job: Job, autoencoder: Receipt, tmp_path: Path
+    job: Job, autoencoder: Receipt, base: Receipt, tmp_path: Path
 ) -> None:
-    base = PARTS[BASE](job, PlainSteps())
     assert base.parents["autoencoder"] == autoencoder.model(AUTOENCODER).digest
     receipt = published(job, tmp_path)
     assert set(receipt.models) == {AUTOENCODER, BASE}
@@ -85,3 +99,35 @@ def test_what_is_trained_is_not_trained_again(job: Job, autoencoder: Receipt) ->
     before = [path.stat().st_mtime_ns for path in checkpoints]
     assert PARTS[AUTOENCODER](job, PlainSteps()) == autoencoder
     assert [path.stat().st_mtime_ns for path in checkpoints] == before
+
+
+def test_an_editor_is_trained_on_the_base_of_its_state_and_its_card_shows_edits(
+    job: Job, autoencoder: Receipt, base: Receipt, tmp_path: Path
+) -> None:
+    editor = PARTS[EDITOR](job, PlainSteps())
+    assert editor.parents["start"] == base.model(BASE).digest
+    assert editor.parents["autoencoder"] == autoencoder.model(AUTOENCODER).digest
+    receipt = published(job, tmp_path)
+    assert set(receipt.models) == {AUTOENCODER, BASE, EDITOR}
+    bundle = load_bundle(tmp_path / "weights" / "one.safetensors", EDITOR)
+    assert bundle.digest() == receipt.model(EDITOR).digest
+    load_editor(bundle)
+    card = (tmp_path / "weights" / "one.md").read_text()
+    assert "12 steps" in card and "val/loss/image_edit" in card and "(one.jpg)" in card
+    with Image.open(tmp_path / "weights" / "one.jpg") as sheet:
+        assert sheet.size[0] > 4 * 3 * 32
+
+
+def test_an_editor_of_another_autoencoder_is_not_gone_on_from(job: Job, autoencoder: Receipt) -> None:
+    params = tiny_params(f"data={job.params.data}", *OVERRIDES, "training.stages.one.start=shipped")
+    assert autoencoder.model(AUTOENCODER).digest
+    with pytest.raises(ValueError, match="is of another autoencoder: start it from 'base'"):
+        PARTS[EDITOR](replace(job, params=params), PlainSteps())
+
+
+def test_an_editor_goes_on_from_the_shipped_one(job: Job, tmp_path: Path) -> None:
+    shipped = Params.read(ROOT / "params.yaml").models
+    told = ("training.stages.one.start=shipped", "training.stages.one.steps=2")
+    params = tiny_params(f"data={job.params.data}", *OVERRIDES, *told).model_copy(update={"models": shipped})
+    editor = PARTS[EDITOR](Job(params, State.at(tmp_path / "state")), PlainSteps())
+    assert editor.parents["start"] == load_bundle(ROOT / "weights" / "one.safetensors", EDITOR).digest()

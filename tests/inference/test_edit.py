@@ -65,6 +65,13 @@ def test_defaults_lie_beside_the_source(tmp_path: Path, editor: Editor) -> None:
     assert not made.task_given
 
 
+def test_a_folder_that_is_there_gets_the_edit_by_its_default_name(tmp_path: Path, editor: Editor) -> None:
+    write_picture(tmp_path / "photo.png", moving_frames(1)[0])
+    (tmp_path / "edits").mkdir()
+    made = edit_file(editor, tmp_path / "photo.png", "make it red", tmp_path / "edits", tiny.settings(editor))
+    assert made.output == tmp_path / "edits" / "photo-edited.png" and made.output.is_file()
+
+
 def test_a_turned_clip_comes_back_upright(tmp_path: Path, editor: Editor) -> None:
     write_turned(tmp_path / "phone.mp4", moving_frames(4, 48, 64), 90)
     made = edit_file(editor, tmp_path / "phone.mp4", "make it red", None, tiny.settings(editor))

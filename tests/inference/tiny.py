@@ -64,6 +64,8 @@ NETWORK_CONFIG = NetworkConfig(
         max_latent_frames=8,
         max_rows=8,
         max_columns=8,
+        query_key_norm=True,
+        precondition=True,
     ),
     latent_channels=4,
     text=minilm(32),

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from einops import rearrange
 
 from models.backbones.moviegen import MovieGenTransformer
-from models.backbones.protocol import Backbone, TextToVideo
+from models.backbones.protocol import Backbone, TextToVideo, WidenedOutput
 from models.conditioning import Condition
-from models.editor import EditingConfig, EditModel
+from models.editor import CopySkip, EditingConfig, EditModel
 from models.precision import Precision, autocast
+from models.preconditioning import precondition
 from models.tasks import Task
 from models.text import TextContext, TextPart, pad_texts
 from tests.tiny import (
@@ -82,6 +84,35 @@ def test_after_one_step_the_task_table_learns_too_and_every_part_has_moved(name:
 
 
 @torch.no_grad()
+def test_what_is_kept_of_the_source_is_laid_out_as_the_velocity(name: str) -> None:
+    network, told = base(name), condition()
+    network.widen(keep=True)
+    (output,) = (part for part in network.modules() if isinstance(part, WidenedOutput))
+    output.keep.load_state_dict(output.velocity.state_dict())
+    both = output(torch.randn(2, 3, output.velocity.in_features))
+    p, order = network.config.patch, "(p q c)" if output.channels_last else "(c p q)"
+    velocity, keep = rearrange(both, f"b n {order} -> b n c p q", p=p, q=p).chunk(2, dim=2)
+    assert torch.equal(velocity, keep)
+    found = network(torch.cat([latents(), told.source], dim=1), T, told.text, told.offsets)
+    assert found.shape[1] == 2 * CHANNELS
+
+
+@torch.no_grad()
+def test_the_copy_skip_keeps_as_much_of_the_source_as_it_is_told() -> None:
+    skip, x, source = CopySkip(CHANNELS), latents(), latents(seed=7)
+    skip.gates.copy_(torch.linspace(-1, 1, skip.gates.numel()).view_as(skip.gates))
+    nothing, all_of_it, twice = (skip(x, source, torch.full_like(x, keep), T) for keep in (-1.0, 0.0, 1.0))
+    assert torch.equal(nothing, skip(x, torch.zeros_like(x), torch.zeros_like(x), T))
+    assert torch.allclose(all_of_it - nothing, (twice - nothing) / 2, atol=1e-6)
+
+
+def test_what_is_kept_learns_once_the_skip_is_open(name: str) -> None:
+    found = gradients(trained_editor(name))
+    (keep,) = (part for part in found if part.endswith("keep.weight"))
+    assert found[keep].abs().sum() > 0
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("changed", ["source", "task", "text"])
 def test_every_part_of_the_condition_has_a_say_in_a_trained_editor(name: str, changed: str) -> None:
     editor, told, x = trained_editor(name), condition(), latents()
@@ -102,7 +133,7 @@ def test_the_source_reaches_the_patch_embedding_unchanged_at_every_time(name: st
     for t in (0.0, 0.5, 1.0):
         editor(x, torch.full((2,), t), told)
     assert len(seen) == 3
-    assert all(torch.equal(both, torch.cat([x, told.source], dim=1)) for both in seen)
+    assert all(torch.equal(both.chunk(2, dim=1)[1], told.source) for both in seen)
 
 
 @torch.no_grad()
@@ -114,10 +145,11 @@ def test_a_base_called_like_an_editor_looks_at_text_alone(name: str) -> None:
 
 
 @torch.no_grad()
-def test_fresh_output_layers_predict_nothing() -> None:
+def test_fresh_output_layers_leave_the_linear_guess() -> None:
     network = MovieGenTransformer(BACKBONE, CHANNELS, (TEXT_WIDTH,)).eval()
     told = condition()
-    assert not network(latents(), T, told.text, told.offsets).any()
+    guess = precondition(torch.ones(CHANNELS), T).skip * latents()
+    assert torch.equal(network(latents(), T, told.text, told.offsets), guess)
 
 
 def test_a_backbone_is_widened_only_once(name: str) -> None:

@@ -47,9 +47,10 @@ def test_a_bundle_comes_back_with_config_and_lineage(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["w.safetensors"]
 
 
-def test_a_digest_knows_neither_order_nor_metadata_nor_layout() -> None:
+def test_a_digest_knows_the_config_but_neither_order_nor_lineage_nor_layout() -> None:
     digest = Bundle(BASE, TENSORS, {"x": 1}, {"y": 2}).digest()
-    assert Bundle(EDITOR, dict(reversed(TENSORS.items())), {}, {}).digest() == digest
+    assert Bundle(EDITOR, dict(reversed(TENSORS.items())), {"x": 1}, {}).digest() == digest
+    assert Bundle(BASE, TENSORS, {"x": 2}, {"y": 2}).digest() != digest
     square = torch.arange(6.0).reshape(2, 3)
     views = [Bundle(BASE, {"s": tensor}, {}, {}).digest() for tensor in (square, square.T.contiguous().T)]
     assert views[0] == views[1]

@@ -236,7 +236,7 @@ def test_a_format_forced_on_the_reader_is_still_refused(tmp_path: Path, monkeypa
     monkeypatch.setattr(av, "open", lambda file, mode, **rest: opened(file, mode, format="hls", **rest))
     with pytest.raises(MediaError):
         probe(path, WIDE)
-    monkeypatch.setattr("stores.clip_files._CONTAINERS", "hls,mov")
+    monkeypatch.setattr("stores.clip_survey._CONTAINERS", "hls,mov")
     with pytest.raises(MediaError):
         probe(path, WIDE)
 

@@ -26,7 +26,8 @@ GROUPS = {"image_edit": GroupParams(weight=5, batch=6), "text_to_video": GroupPa
 @pytest.fixture(scope="module")
 def table(world: World) -> PairTable:
     store, pairs = FeatureStore(world.state.store, "pairs-one"), world.pairs
-    return PairTable(store.open(pairs.table("edit_pairs")), store.open(pairs.table("constants")), text_encoder().widths)
+    opened = (store.open(pairs.table(name)) for name in ("edit_pairs", "constants"))
+    return PairTable(*opened, text_encoder().widths, world.state.packed)
 
 
 def _same(one: PairBatch, other: PairBatch) -> bool:

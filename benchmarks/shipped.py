@@ -1,0 +1,71 @@
+"""The shipped editor as it is, on more held-out cases than a demo has time for: `python -m benchmarks.shipped`.
+
+Pictures alone by default: stage one has never seen an edited clip. Writes `benchmarks/results/shipped.json` and, in the
+state it works in, the sheet of the first cases, none picked.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import RESULTS, write_record
+from flows.evaluate import evaluate_stage
+from flows.features import build_clips, build_evaluation_cases
+from flows.inference import answer_cases
+from flows.job import Job
+from flows.settings import ROOT, apply_environment
+from flows.steps import PlainSteps
+from flows.training import adopt_weights
+from models.build import EDITOR
+from stores.receipts import Receipt, save_receipt
+
+STAGE = "one"
+SYSTEMS = (STAGE, f"{STAGE}_true_task", "wrong_instruction", "ceiling", "copy_ae", "mean_fill")
+FIGURES = ("success", "success_low", "success_high", "edit_psnr", "keep_psnr", "colour_drift")
+
+
+def measure(job: Job) -> dict[str, float]:
+    """Adopt, compose cases, edit, score: the figures of all systems, and of the editor by task."""
+    steps = PlainSteps()
+    build_clips(job, steps)
+    adopted = adopt_weights(job, steps)
+    build_evaluation_cases(job, steps)
+    # What the chain would hand over had it trained for no step.
+    save_receipt(Receipt(stage=STAGE, models={EDITOR: adopted.model(EDITOR)}), job.state)
+    answer_cases(job, steps, STAGE)
+    evaluate_stage(job, steps, STAGE)
+    return figures_of(json.loads((job.state.metrics / "evaluation.json").read_text())["systems"])
+
+
+def figures_of(systems: dict[str, Any]) -> dict[str, float]:
+    """Flat: `cases`, `<system>/<figure>`, `<task>/success`; what is defined for no case is left out."""
+    found = {"cases": systems[STAGE]["overall"]["cases"], "scenes": systems[STAGE]["overall"]["scenes"]}
+    for system in SYSTEMS:
+        found |= {f"{system}/{name}": systems[system]["overall"][name] for name in FIGURES}
+    for task, figures in systems[STAGE]["tasks"].items():
+        found |= {f"{task}/{name}": figures[name] for name in ("success", "edit_psnr", "keep_psnr")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def main() -> None:
+    """`python -m benchmarks.shipped`."""
+    apply_environment()
+    parser = argparse.ArgumentParser(description="The shipped editor on held-out cases.")
+    parser.add_argument("--params", type=Path, default=ROOT / "params.yaml")
+    parser.add_argument("--pictures", type=int, default=306)
+    parser.add_argument("--clips", type=int, default=0)
+    parser.add_argument("--state", type=Path, default=ROOT / "var" / "shipped", help="where it works; resumes there")
+    parser.add_argument("--result", type=Path, default=RESULTS / "shipped.json")
+    parser.add_argument("overrides", nargs="*", help="key.path=value")
+    told = parser.parse_args()
+    counts = (f"features.cases.pictures={told.pictures}", f"features.cases.clips={told.clips}")
+    job = Job.open(told.params, told.state, (*counts, *told.overrides))
+    with job.state.writing():
+        figures = measure(job)
+    size = {"pictures": told.pictures, "clips": told.clips, "overrides": told.overrides}
+    print(json.dumps(write_record(told.result, size, figures), indent=1))
+
+
+if __name__ == "__main__":
+    main()
