@@ -20,8 +20,6 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-import torch
-
 from benchmarks.record import RESULTS, write_record
 from features.plan import PlannedRow, plan_pairs, shards
 from flows.features import build_clips, longest_first, shard_builder
@@ -29,7 +27,7 @@ from flows.job import Job
 from flows.settings import ROOT, apply_environment
 from flows.steps import PlainSteps
 from flows.training import adopt_weights
-from flows.workers import at_work
+from flows.workers import at_work, threads
 from models.build import AUTOENCODER
 from stores.receipts import Receipt
 from stores.schema import EDIT_PAIRS
@@ -58,9 +56,9 @@ def measure(job: Job, rounds: int) -> dict[str, float]:
     steps = PlainSteps()
     build_clips(job, steps)
     encoders = adopt_weights(job, steps, (AUTOENCODER,))
-    torch.set_num_threads(1)
     warm, timed = parts(job)
-    found = [{count: _run(job, encoders, warm, timed, count) for count in WORDS} for _ in range(rounds)]
+    with threads(1):
+        found = [{count: _run(job, encoders, warm, timed, count) for count in WORDS} for _ in range(rounds)]
     if len({run.digest for each in found for run in each.values()}) != 1:
         raise ValueError("runs made tables of different content")
     rows = sum(map(len, timed))

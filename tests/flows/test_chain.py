@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
 
 from flows import lifecycle
 from flows.stages import CHAIN, run_stages
 from flows.steps import PlainSteps
+from flows.workers import threads
 from models.build import AUTOENCODER, EDITOR
 from stores.feature_store import FeatureStore
 from stores.lineage import trace
@@ -122,10 +122,8 @@ def test_people_find_a_sheet_clips_and_a_report(made: Made) -> None:
 def test_run_again_nothing_changes_and_nothing_is_added(made: Made) -> None:
     state = made.checkout.job().state
     before = contents(state)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as many as the first run had: digests are promised equal for equal numbers of threads
-    run_stages(("edits-one", "samples", "evaluation"), made.checkout.job(), PlainSteps())
-    torch.set_num_threads(threads)
+    with threads(1):  # as many as the first run had
+        run_stages(("edits-one", "samples", "evaluation"), made.checkout.job(), PlainSteps())
     assert made.checkout.receipts() == made.receipts
     assert contents(state) == before
 

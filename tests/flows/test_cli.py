@@ -16,6 +16,7 @@ from stores.feature_store import FeatureStore
 from stores.schema import EDITS
 from tests.flows.checkout import Made
 from tests.media import WIDE
+from tests.world import ROOT
 
 Run = Callable[..., Result]
 CLIP, PICTURE = "clips/bbb_00.mp4", "samples/explore_farm_animals-owl.jpg"
@@ -80,12 +81,13 @@ def test_the_output_lies_beside_the_clip_and_the_source_is_left_alone(run: Run, 
     assert str(output) in result.stdout and "editor version 2 (gate: success is" in result.stdout
 
 
-def test_an_edit_of_the_versioned_data_lies_among_the_outputs(run: Run, data: Path, made: Made) -> None:
-    before = sorted(data.rglob("*"))
-    result = run("edit", data / PICTURE, "make it red", "--num-inference-steps", 1)
+def test_an_edit_of_the_versioned_data_lies_among_the_outputs(run: Run, made: Made) -> None:
+    versioned = ROOT / "data"
+    before = sorted(versioned.rglob("*"))
+    result = run("edit", versioned / PICTURE, "make it red", "--num-inference-steps", 1)
     assert result.exit_code == 0, result.output
     output = made.checkout.root / "outputs" / "explore_farm_animals-owl-edited.png"
-    assert output.is_file() and str(output) in result.stdout and sorted(data.rglob("*")) == before
+    assert output.is_file() and str(output) in result.stdout and sorted(versioned.rglob("*")) == before
     output.unlink()
 
 
@@ -154,7 +156,7 @@ def test_a_batch_does_the_good_rows_and_reports_the_bad(run: Run, data: Path, ma
     assert edits == [".jpg", ".mp4"] or edits == [".mp4", ".png"]
     rows = FeatureStore(made.checkout.job().state.store, "user").draft(EDITS, ["status"])["status"].to_pylist()
     assert sorted(rows) == ["error", "error", "ok", "ok"]
-    again = run("batch", listed, "-o", tmp_path / "out", "--model", "editor@candidate")
+    again = run("batch", listed, "-o", tmp_path / "out", "--model", f"editor@{training.SHIPPED_EDITOR}")
     assert again.exit_code == 1 and "0 edited, 2 were done already, 0 failed, 2 rows refused" in again.stdout
     well = run("batch", manifest(tmp_path / "list.csv", good[0]), "-o", tmp_path / "out")
     assert well.exit_code == 0 and "0 edited, 1 were done already, 0 failed, 0 rows refused" in well.stdout
