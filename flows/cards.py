@@ -44,8 +44,12 @@ def note_commit(job: Job, receipt: ModelReceipt) -> None:
         tracking.client.set_tag(run_id, COMMIT, commit())
 
 
-def card(job: Job, name: str, model: RegisteredModel, receipt: Receipt) -> str:
-    """The card of the autoencoder, the base or the editor of stage one."""
+def card(job: Job, name: str, model: RegisteredModel, receipt: Receipt, before: str = "") -> str:
+    """The card of the autoencoder, the base or the editor of stage one.
+
+    Args:
+        before: the card of the editor that this one went on from; it is quoted below, so that no training is untold.
+    """
     client, stem = Tracking(job.state).client, Path(SHIPPED[name]).stem
     run = client.get_run(model.run_id)
     minutes = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 60000
@@ -71,8 +75,16 @@ def card(job: Job, name: str, model: RegisteredModel, receipt: Receipt) -> str:
         "```json",
         json.dumps({"model": network.model_dump(mode="json"), "training": values.model_dump(mode="json")}, indent=1),
         "```",
+        *_quoted(before, stem),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(before: str, stem: str) -> list[str]:
+    if not before:
+        return []
+    told = [line for line in before.removeprefix(f"# {stem}").strip().splitlines() if f"({stem}.jpg)" not in line]
+    return ["", "It went on from an editor with this card:", "", *(f"> {line}".rstrip() for line in told)]
 
 
 def samples(job: Job, name: str, model: RegisteredModel, receipt: Receipt) -> Frames:

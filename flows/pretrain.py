@@ -100,7 +100,9 @@ def publish(job: Job, weights: Path, published_to: State) -> Receipt:
         receipt = job.receipt(name)
         model = registry.fetch(receipt.model(name))
         shutil.copyfile(model.folder / f"{name}.safetensors", weights / file)
-        (weights / file).with_suffix(".md").write_text(card(job, name, model, receipt))
+        page = (weights / file).with_suffix(".md")
+        went_on = name == EDITOR and job.params.training.stages["one"].start == SHIPPED_EDITOR and page.is_file()
+        page.write_text(card(job, name, model, receipt, page.read_text() if went_on else ""))
         write_picture((weights / file).with_suffix(".jpg"), samples(job, name, model, receipt), quality=88)
         published = Receipt(
             stage="pretrain",

@@ -39,6 +39,6 @@ class LinearPath:
         return velocity + keep * noise
 
 
-def logit_normal_time(count: int, generator: torch.Generator) -> FlowTime:
-    """Draw flow times sigmoid(n), n ~ N(0, 1): the paper's training distribution (section 3.1.2)."""
-    return torch.sigmoid(torch.randn(count, generator=generator))
+def logit_normal_time(count: int, generator: torch.Generator, mean: float = 0.0) -> FlowTime:
+    """Draw flow times sigmoid(n), n ~ N(mean, 1); with mean 0 the paper's training distribution (section 3.1.2)."""
+    return torch.sigmoid(torch.randn(count, generator=generator) + mean)

@@ -68,7 +68,8 @@ class StageParams(Block):
     """One training stage, and where its weights come from.
 
     `start` is `base`, the name of an earlier stage, `shipped` for the editor that comes with the project, or null for
-    fresh weights.
+    fresh weights. `time_mean` moves the flow times that are trained on: 0 is the paper's; below it more noise is seen,
+    where a place shows nothing of its own and has to be told from its neighbours.
     """
 
     start: str | None
@@ -77,6 +78,7 @@ class StageParams(Block):
     ema_decay: float = Field(ge=0, lt=1)
     dropout: DropoutParams
     random_positions: bool
+    time_mean: float
     gate_rate: float = Field(gt=0)
     optimizer: OptimizerParams
 

@@ -54,3 +54,9 @@ def test_training_times_are_logit_normal_and_follow_their_generator() -> None:
     assert draws[0].min() > 0 and draws[0].max() < 1
     logits = torch.logit(draws[0].double())
     assert abs(logits.mean()) < 0.03 and abs(logits.std() - 1) < 0.03
+
+
+def test_a_mean_moves_the_odds_of_every_training_time_alike() -> None:
+    usual, moved = (logit_normal_time(1000, torch.Generator().manual_seed(0), mean) for mean in (0.0, -1.0))
+    assert torch.allclose(moved.logit(), usual.logit() - 1, atol=1e-3)
+    assert torch.equal(usual, logit_normal_time(1000, torch.Generator().manual_seed(0)))
