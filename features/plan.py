@@ -8,7 +8,8 @@ import numpy as np
 from features.params import PairsParams
 
 IMAGE_EDIT, TEXT_TO_IMAGE, TEXT_TO_VIDEO = "image_edit", "text_to_image", "text_to_video"
-GROUPS = (IMAGE_EDIT, TEXT_TO_IMAGE, TEXT_TO_VIDEO)
+ANIMATED, SEGMENTATION = "animated", "segmentation"
+GROUPS = (IMAGE_EDIT, TEXT_TO_IMAGE, TEXT_TO_VIDEO, ANIMATED, SEGMENTATION)  # only appended: seeds depend on the order
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,12 @@ TRIPLES = TableSpec(
     tuple(_fields("source_uri", "source_sha256", "target_uri", "target_sha256", "licence", "author")),
 )
 
+# Which answered request the generated rows of `edit_pairs` were made from, each under the id of its pair.
+GENERATED = TableSpec(
+    "generated",
+    tuple(_fields("request_id", "edit_id", "model", "model_digest")),
+)
+
 CONSTANTS = TableSpec(
     "constants",
     (
@@ -90,6 +96,8 @@ EDIT_REQUESTS = TableSpec(
         *_fields("purpose", "kind", "clip_uri", "instruction", "task", "settings", "scene"),
         # What a user calls the row, and where the edit is to go; both null for the pipeline's own requests.
         *_fields("name", "output_uri"),
+        # What the media show, and what the edit should: of requests whose edits become pairs, null for all others.
+        *_fields("caption", "output_caption", "split"),
         pa.field("seed", pa.int64()),
         # Encoded, or packed by `stores.frames`; packed frames know no rate of their own.
         _raw("media"),
