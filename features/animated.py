@@ -11,36 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
-
 from features.affine import AffineParams, animate, draw_motion
 from features.pair_rows import PairRow, Triple
+from features.params import AnimatedParams
 from features.plan import ANIMATED, PlannedRow
 from features.quality import Rejection
 from features.setting import ComposeSetting
-from features.writers.protocol import InstructionWriter, Rejected, WriteRequest
+from features.writers.protocol import InstructionWriter, Rejected, WriteRequest, WriterReport
 from stores.frames import pack_frames, unpack_frames
 from stores.schema import EDIT_REQUESTS, EDITS, content_id
 
 PURPOSE = "animate"
 ORIGIN = "animated"  # of rows in the quarantine
 ANSWERED = "ok"
-
-
-class AnimatedParams(BaseModel):
-    """How many frames are asked about and which edits, how each accepted one is moved, and how few are too few.
-
-    `filmed_share` of the frames come from clips, the others from any picture or clip.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    requests: PositiveInt
-    tasks: dict[str, PositiveInt]
-    filmed_share: float = Field(ge=0, le=1)
-    motions: PositiveInt
-    motion: AffineParams
-    least_accepted: PositiveInt
 
 
 @dataclass(frozen=True)
@@ -60,10 +43,11 @@ class AskSetting:
 
 @dataclass(frozen=True)
 class Asked:
-    """Rows of `edit_requests`, and rows of the quarantine for captions that nothing could be written for."""
+    """Rows of `edit_requests`, rows of the quarantine for captions without an edit, and what the writing cost."""
 
     requests: tuple[dict[str, Any], ...]
     quarantined: tuple[dict[str, Any], ...]
+    report: WriterReport
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +89,8 @@ def ask(rows: Sequence[PlannedRow], setting: AskSetting) -> Asked:
         for row, (ground, seed) in zip(rows, found, strict=True)
     ]
     requests, quarantined = [], []
-    for row, (ground, seed), answer in zip(rows, found, setting.writer.write(asked).all, strict=True):
+    written = setting.writer.write(asked)
+    for row, (ground, seed), answer in zip(rows, found, written.all, strict=True):
         key = setting.request_id(row)
         if isinstance(answer, Rejected):
             quarantined.append(_aside(EDIT_REQUESTS.name, key, Rejection(answer.reason, answer.value)))
@@ -127,7 +112,7 @@ def ask(rows: Sequence[PlannedRow], setting: AskSetting) -> Asked:
                 "clip_ids": [ground.clip_id],
             }
         )
-    return Asked(tuple(requests), tuple(quarantined))
+    return Asked(tuple(requests), tuple(quarantined), written.report)
 
 
 def answered(
@@ -175,30 +160,41 @@ def require_enough(found: Judged, least: int) -> None:
     )
 
 
-def animated_rows(edit: AskedEdit, stage: str, motions: int, params: AffineParams, frames: int) -> list[PairRow]:
-    """An accepted edit as pairs of clips, each under another motion, the same for source and target."""
-    return [_animated(edit, stage, number, params, frames) for number in range(motions)]
+@dataclass(frozen=True)
+class MotionSetting:
+    """What accepted edits are made pairs of clips by; `made_with` is a digest of code and encoders."""
+
+    stage: str
+    made_with: str
+    params: AffineParams
+    frames: int
+
+    def row_id(self, edit: AskedEdit, number: int) -> str:
+        """Known before the motion is drawn."""
+        told = (self.stage, self.made_with, self.frames, self.params.model_dump_json())
+        return content_id(ANIMATED, *told, edit.edit_id, number)
+
+    def row(self, edit: AskedEdit, number: int) -> PairRow:
+        """Source and edit under the motion of this number: the same for both, another one for another number."""
+        key = self.row_id(edit, number)
+        motion = draw_motion(self.frames, self.params, np.random.default_rng(int(key[:16], 16)))
+        source, target = (animate(frame, motion, self.params.padding) for frame in (edit.source, edit.edit))
+        triple = Triple(
+            edit.task, edit.instruction, source, target, edit.caption, edit.output_caption, list(edit.clip_ids),
+            edit.scene,
+        )  # fmt: skip
+        return PairRow(key, self.stage, ANIMATED, edit.split, edit.model_digest, triple)
 
 
-def provenance(row: PairRow, edit: AskedEdit) -> dict[str, str]:
+def provenance(key: str, edit: AskedEdit) -> dict[str, str]:
     """The row of `generated` that says which answer a pair was made from."""
     return {
-        "id": row.id,
+        "id": key,
         "request_id": edit.request_id,
         "edit_id": edit.edit_id,
         "model": edit.model,
         "model_digest": edit.model_digest,
     }
-
-
-def _animated(edit: AskedEdit, stage: str, number: int, params: AffineParams, frames: int) -> PairRow:
-    key = content_id(ANIMATED, stage, edit.edit_id, number, frames, params.model_dump_json())
-    motion = draw_motion(frames, params, np.random.default_rng(int(key[:16], 16)))
-    source, target = (animate(frame, motion, params.padding) for frame in (edit.source, edit.edit))
-    triple = Triple(
-        edit.task, edit.instruction, source, target, edit.caption, edit.output_caption, list(edit.clip_ids), edit.scene
-    )
-    return PairRow(key, stage, ANIMATED, edit.split, edit.model_digest, triple)
 
 
 def _moment(row: PlannedRow, setting: AskSetting) -> tuple[Any, int]:

@@ -2,6 +2,10 @@
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
+from features.affine import AffineParams
+from features.maskers.config import MaskerConfig
+from features.writers.config import WriterConfig
+
 
 class Block(BaseModel):
     """Values are given in params.yaml alone: no defaults, no unknown keys."""
@@ -88,6 +92,36 @@ class PairsParams(Block):
     shard: PositiveInt
 
 
+class AnimatedParams(Block):
+    """How many frames an editor is asked to edit, and how; how each accepted edit is moved; how few are too few.
+
+    `filmed_share` of the frames come from clips, the others from any picture or clip. `tasks` are weights.
+    """
+
+    requests: PositiveInt
+    tasks: dict[str, PositiveInt]
+    filmed_share: float = Field(ge=0, le=1)
+    writer: WriterConfig
+    motions: PositiveInt
+    motion: AffineParams
+    least_accepted: PositiveInt
+
+
+class SegmentationParams(Block):
+    """How many clips have a thing marked; in `composed_share` of them it is a composed one, whose mask is exact."""
+
+    clips: NonNegativeInt
+    composed_share: float = Field(ge=0, le=1)
+    masker: MaskerConfig
+
+
+class MultiFrameParams(Block):
+    """What stage two is trained on beside captioned clips (Movie Gen Edit, section 5.1.3)."""
+
+    animated: AnimatedParams
+    segmentation: SegmentationParams
+
+
 class CasesParams(Block):
     """Held-out cases for evaluation; of so many of the clips every frame is also edited alone, as a comparison."""
 
@@ -120,5 +154,6 @@ class FeaturesParams(Block):
     compose: ComposeParams
     scenes: ScenesParams
     pairs: dict[str, PairsParams]
+    multi_frame: MultiFrameParams
     cases: CasesParams
     checks: CheckParams

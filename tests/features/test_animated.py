@@ -8,12 +8,11 @@ import pytest
 
 from features.affine import AffineParams, animate, draw_motion
 from features.animated import (
-    AnimatedParams,
     AskedEdit,
     AskSetting,
     Judged,
+    MotionSetting,
     TooFewEditsError,
-    animated_rows,
     answered,
     ask,
     judged,
@@ -21,8 +20,10 @@ from features.animated import (
     require_enough,
 )
 from features.pair_rows import encoded
+from features.params import AnimatedParams
 from features.plan import ANIMATED, PlannedRow
 from features.quality import Rejection
+from features.writers.config import GrammarConfig
 from features.writers.grammar import GrammarWriter
 from inference.batch import answer
 from inference.requests import EditRequest
@@ -37,8 +38,10 @@ MOTION = AffineParams(
     most_zoom=1.2, zoom_share=0.5, most_turn=5, turn_share=0.5, most_shift=0.2, shift_share=0.7, padding="mirror"
 )
 PARAMS = AnimatedParams(
-    requests=8, tasks={"add": 1, "global": 1}, filmed_share=1.0, motions=2, motion=MOTION, least_accepted=3
-)
+    requests=8, tasks={"add": 1, "global": 1}, filmed_share=1.0, writer=GrammarConfig(kind="grammar"), motions=2,
+    motion=MOTION, least_accepted=3,
+)  # fmt: skip
+MOVES = MotionSetting("two", "code", MOTION, FRAMES)
 ROWS = [PlannedRow(number, ANIMATED, "train", ("add", "global")[number % 2]) for number in range(8)]
 
 
@@ -107,8 +110,9 @@ def test_targets_are_the_editors_answers_in_motion_and_say_so(store: FeatureStor
     """Never the composer's truth: the first frame of a target is the edit, bit for bit, and its model is named."""
     edits = {row["id"]: row for row in store.draft(EDITS).to_pylist()}
     for edit in answers(store):
-        for row in animated_rows(edit, "two", 2, MOTION, FRAMES):
-            origin = provenance(row, edit)
+        for number in range(2):
+            row = MOVES.row(edit, number)
+            origin = provenance(row.id, edit)
             stored = edits[origin["edit_id"]]
             assert np.array_equal(row.triple.target[0], unpack_frames(stored["frames"])[0])
             assert row.maker == stored["model_digest"] == origin["model_digest"]
@@ -118,16 +122,16 @@ def test_targets_are_the_editors_answers_in_motion_and_say_so(store: FeatureStor
 
 def test_source_and_target_move_alike(store: FeatureStore) -> None:
     edit = answers(store)[0]
-    one, other = animated_rows(edit, "two", 2, MOTION, FRAMES)
+    one, other = (MOVES.row(edit, number) for number in range(2))
     motion = draw_motion(FRAMES, MOTION, np.random.default_rng(int(one.id[:16], 16)))
     assert np.array_equal(one.triple.source, animate(edit.source, motion, "mirror"))
     assert np.array_equal(one.triple.target, animate(edit.edit, motion, "mirror"))
     assert one.id != other.id and not np.array_equal(one.triple.source, other.triple.source)
-    assert animated_rows(edit, "two", 2, MOTION, FRAMES)[0].id == one.id
+    assert MOVES.row_id(edit, 0) == one.id
 
 
 def test_animated_pairs_are_rows_of_the_table_like_any_other(store: FeatureStore, made: Made, tmp_path: Path) -> None:
-    rows = [row for edit in answers(store)[:2] for row in animated_rows(edit, "two", 1, MOTION, FRAMES)]
+    rows = [MOVES.row(edit, 0) for edit in answers(store)[:2]]
     table = FeatureStore(tmp_path, "pairs-two")
     assert table.upsert(EDIT_PAIRS, encoded(rows, made.setting.encoder)) == 2
     for row in table.draft(EDIT_PAIRS).to_pylist():
