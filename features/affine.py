@@ -90,7 +90,7 @@ def _overhang(back: Matrices, side: int) -> int:
     """By how many pixels a motion looks beyond the frame at most, and the two more that bicubic sampling reads."""
     corners = np.array([[x, y, 1.0] for x in (-0.5, 0.5) for y in (-0.5, 0.5)]).T
     furthest = np.abs((back @ corners)[:, :2]).max()
-    return max(0, math.ceil((furthest - 0.5) * side)) + 2
+    return max(0, math.ceil((float(furthest) - 0.5) * side)) + 2
 
 
 def _warped(frame: np.ndarray, around: Image.Image, back: np.ndarray, pad: int) -> np.ndarray:

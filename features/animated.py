@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from features.affine import AffineParams, animate, draw_motion
 from features.pair_rows import PairRow, Triple
 from features.params import AnimatedParams
@@ -127,9 +128,7 @@ def answered(
         yield _asked_edit(request, row) if row["status"] == ANSWERED else row
 
 
-def judged(
-    found: Iterator[AskedEdit | Mapping[str, Any]], judge: Callable[[AskedEdit], Sequence[Rejection]]
-) -> Judged:
+def judged(found: Iterator[AskedEdit | Mapping[str, Any]], judge: Callable[[AskedEdit], Sequence[Rejection]]) -> Judged:
     """Edits sorted by a judge's reasons against them; failed ones are set aside with their error."""
     accepted: list[AskedEdit] = []
     quarantined: list[dict[str, Any]] = []

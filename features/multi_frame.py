@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from features.animated import AskedEdit, MotionSetting
@@ -66,7 +67,7 @@ def plan_marked(params: SegmentationParams, validation_share: float) -> list[Pla
 def animated_makings(edits: Iterable[AskedEdit], setting: MotionSetting, motions: int) -> list[Making]:
     """Every accepted edit under so many motions."""
     return [
-        Making(setting.row_id(edit, number), ANIMATED, lambda edit=edit, number=number: setting.row(edit, number))
+        Making(setting.row_id(edit, number), ANIMATED, partial(setting.row, edit, number))
         for edit in edits
         for number in range(motions)
     ]
@@ -74,7 +75,7 @@ def animated_makings(edits: Iterable[AskedEdit], setting: MotionSetting, motions
 
 def marked_makings(rows: Iterable[PlannedRow], setting: SegmentSetting) -> list[Making]:
     """Every planned clip, marked if the masker finds its thing."""
-    return [Making(setting.row_id(row), SEGMENTATION, lambda row=row: setting.row(row)) for row in rows]
+    return [Making(setting.row_id(row), SEGMENTATION, partial(setting.row, row)) for row in rows]
 
 
 def build_makings(makings: Sequence[Making], encoder: PairEncoder, store: FeatureStore) -> None:

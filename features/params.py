@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from features.affine import AffineParams
+from features.edit_filter import FilterParams
 from features.maskers.config import MaskerConfig
 from features.writers.config import WriterConfig
 
@@ -155,5 +156,6 @@ class FeaturesParams(Block):
     scenes: ScenesParams
     pairs: dict[str, PairsParams]
     multi_frame: MultiFrameParams
+    filter: FilterParams
     cases: CasesParams
     checks: CheckParams

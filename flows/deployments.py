@@ -19,9 +19,7 @@ def _job(params: str, state: str, overrides: list[str]) -> Job:
     return Job.open(ROOT / params, ROOT / state, tuple(overrides))
 
 
-def _run(
-    name: str, stages: list[str] | None, params: str, state: str, overrides: list[str] | None
-) -> dict[str, str]:
+def _run(name: str, stages: list[str] | None, params: str, state: str, overrides: list[str] | None) -> dict[str, str]:
     receipts = run_stages(tuple(stages or BY_DEFAULT[name]), _job(params, state, overrides or []), PrefectSteps())
     return {receipt.stage: receipt.text() for receipt in receipts}
 

@@ -143,9 +143,7 @@ def _result(case: Mapping[str, Any], editor: Editor, edits: Mapping[str, Mapping
     return CaseResult(scored, rows, case["fps"])
 
 
-def _stage_scores(
-    stage: str, case: str, frames: CaseFrames, edits: Mapping[str, np.ndarray]
-) -> dict[str, CaseScore]:
+def _stage_scores(stage: str, case: str, frames: CaseFrames, edits: Mapping[str, np.ndarray]) -> dict[str, CaseScore]:
     """What a stage's editor did as asked, with the true task, frame by frame where that was tried, and wrongly told."""
     asked = {stage: AS_ASKED, f"{stage}_true_task": TRUE_TASK, WRONG: WRONG}
     shown = {name: edits[request_name(kind, case)] for name, kind in asked.items()}

@@ -18,6 +18,7 @@ from features.animated import (
     provenance,
     require_enough,
 )
+from features.edit_filter import edit_judge
 from features.fidelity import pair_checks
 from features.maskers.build import build_masker
 from features.maskers.config import MaskerConfig, SaliencyConfig
@@ -92,9 +93,7 @@ def build_multi_frame_pairs(job: Job, steps: Steps, stage: str, encoders: Receip
         "requests": job.receipt(f"requests-{stage}").table(EDIT_REQUESTS.name).digest,
         "edits": job.receipt(f"answers-{stage}").table(EDITS.name).digest,
     }
-    audit = audited(
-        job, steps, "pairs", store, lambda: pair_checks(plan, setting, store, generated=generated), parents
-    )
+    audit = audited(job, steps, "pairs", store, lambda: pair_checks(plan, setting, store, generated=generated), parents)
     tables = {spec.name: store.publish(spec) for spec in (EDIT_PAIRS, CONSTANTS, GENERATED)}
     figures = {
         "rows": tables[EDIT_PAIRS.name].rows,
@@ -123,7 +122,9 @@ def _judged(job: Job, stage: str, store: FeatureStore) -> Judged:
     """
     requests = job.folder(f"requests-{stage}").open(job.receipt(f"requests-{stage}").table(EDIT_REQUESTS.name))
     edits = job.folder(f"answers-{stage}").open(job.receipt(f"answers-{stage}").table(EDITS.name))
-    found = judged(answered(requests.rows().to_pylist(), edits.rows().to_pylist()), edit_judge(job.params.features.filter))
+    found = judged(
+        answered(requests.rows().to_pylist(), edits.rows().to_pylist()), edit_judge(job.params.features.filter)
+    )
     set_aside(store, ORIGIN, found.quarantined)
     require_enough(found, job.params.features.multi_frame.animated.least_accepted)
     return found

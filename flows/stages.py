@@ -39,8 +39,8 @@ CHAIN: tuple[Stage, ...] = (
 )
 
 
-# What each deployed flow runs unless it is told: pairs are encoded by the adopted autoencoder, and stage two learns from
-# edits that stage one was asked for, so a flow may need stages of another pipeline on its way.
+# What each deployed flow runs unless it is told: pairs are encoded by the adopted autoencoder, and stage two learns
+# from edits that stage one was asked for, so a flow may need stages of another pipeline on its way.
 BY_DEFAULT: dict[str, tuple[str, ...]] = {
     "features": ("clips", "adopt", "pairs-one", "cases"),
     "training": ("adopt", "one", "requests-two", "answers-two", "pairs-two", "two"),
