@@ -79,6 +79,21 @@ GENERATED = TableSpec(
     tuple(_fields("request_id", "edit_id", "model", "model_digest")),
 )
 
+# How answered edits were judged, each under its own id: what a filter's thresholds are chosen by.
+EDIT_SCORES = TableSpec(
+    "edit_scores",
+    (
+        *_fields("request_id", "task", "split", "reasons"),
+        *(
+            pa.field(name, pa.float64())
+            for name in (
+                "change_share", "change_inside", "change_outside", "sharpness", "colour_drift", "flicker", "agreement",
+                "direction", "resemblance", "consistency",
+            )
+        ),
+    ),
+)
+
 CONSTANTS = TableSpec(
     "constants",
     (
