@@ -1,8 +1,0 @@
-"""Temporary."""
-from pydantic import BaseModel
-
-
-class FilterParams(BaseModel):
-    """x"""
-def edit_judge(params: FilterParams):
-    return lambda edit: ()
