@@ -6,13 +6,15 @@ in `edits`, as it answers a user; nothing here knows the truth of an edit.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from features.affine import AffineParams, animate, draw_motion
+from features.edit_filter import Verdict
+from features.filter_report import ScoredEdit
 from features.pair_rows import PairRow, Triple
 from features.params import AnimatedParams
 from features.plan import ANIMATED, PlannedRow
@@ -70,12 +72,35 @@ class AskedEdit:
     edit: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class JudgedEdit:
+    """An edit with what the filter found."""
+
+    edit: AskedEdit
+    verdict: Verdict
+
+    def score_row(self) -> dict[str, Any]:
+        """The row of `edit_scores`."""
+        edit, reasons = self.edit, "; ".join(reason.reason for reason in self.verdict.reasons)
+        told = {"id": edit.edit_id, "request_id": edit.request_id, "task": edit.task, "split": edit.split}
+        return told | {"reasons": reasons} | self.verdict.scores.row()
+
+
 @dataclass(frozen=True)
 class Judged:
-    """Edits that may be trained on, and rows of the quarantine for the others, one a reason."""
+    """All answered edits with their verdicts, and rows of the quarantine for what is turned away, one a reason."""
 
-    accepted: tuple[AskedEdit, ...]
+    edits: tuple[JudgedEdit, ...]
     quarantined: tuple[dict[str, Any], ...]
+
+    @property
+    def accepted(self) -> tuple[AskedEdit, ...]:
+        """Those that may be trained on."""
+        return tuple(one.edit for one in self.edits if not one.verdict.reasons)
+
+    def scored(self) -> list[ScoredEdit]:
+        """For the report of the filter: of edits of real frames the truth is not known."""
+        return [ScoredEdit(one.edit.edit_id, one.verdict.scores) for one in self.edits]
 
 
 class TooFewEditsError(ValueError):
@@ -128,18 +153,17 @@ def answered(
         yield _asked_edit(request, row) if row["status"] == ANSWERED else row
 
 
-def judged(found: Iterator[AskedEdit | Mapping[str, Any]], judge: Callable[[AskedEdit], Sequence[Rejection]]) -> Judged:
-    """Edits sorted by a judge's reasons against them; failed ones are set aside with their error."""
-    accepted: list[AskedEdit] = []
+def judged(found: Iterable[AskedEdit | Mapping[str, Any]], judge: Callable[[AskedEdit], Verdict]) -> Judged:
+    """Edits with a judge's verdicts; failed ones are set aside with their error."""
+    edits: list[JudgedEdit] = []
     quarantined: list[dict[str, Any]] = []
     for one in found:
         if not isinstance(one, AskedEdit):
             quarantined.append(_aside(EDITS.name, one["id"], Rejection("edit failed", one["error"] or "")))
-        elif reasons := judge(one):
-            quarantined += [_aside(EDITS.name, one.edit_id, reason) for reason in reasons]
-        else:
-            accepted.append(one)
-    return Judged(tuple(accepted), tuple(quarantined))
+            continue
+        edits.append(JudgedEdit(one, judge(one)))
+        quarantined += [_aside(EDITS.name, one.edit_id, reason) for reason in edits[-1].verdict.reasons]
+    return Judged(tuple(edits), tuple(quarantined))
 
 
 def require_enough(found: Judged, least: int) -> None:

@@ -9,30 +9,12 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import numpy as np
-from pydantic import Field
 
-from features.params import Block
+from features.params import EditFilterParams
 from features.quality import Rejection
 from models.metrics import EDIT_THRESHOLD, colour_drift, flicker, gradient_energy
 from models.scorers.contrast import contrast
 from models.scorers.protocol import Scorer
-
-
-class EditFilterParams(Block):
-    """Thresholds on `EditScores`, each None for off. A score that is not defined for an edit is not held against it."""
-
-    least_change_share: float | None = Field(ge=0, le=1)
-    most_change_share: float | None = Field(ge=0, le=1)
-    least_change_inside: float | None = Field(ge=0, le=255)
-    most_change_outside: float | None = Field(ge=0, le=255)
-    least_sharpness: float | None = Field(ge=0)
-    most_sharpness: float | None = Field(ge=0)
-    most_colour_drift: float | None = Field(ge=0, le=255)
-    most_flicker: float | None = Field(ge=0, le=510)
-    least_agreement: float | None = Field(ge=-1, le=1)
-    least_direction: float | None = Field(ge=-1, le=1)
-    least_resemblance: float | None = Field(ge=-1, le=1)
-    least_consistency: float | None = Field(ge=-1, le=1)
 
 
 @dataclass(frozen=True)
@@ -108,7 +90,10 @@ def thresholds(params: EditFilterParams) -> Iterator[Threshold]:
 def score_edit(
     source: np.ndarray, edit: np.ndarray, caption: str, output_caption: str, scorer: Scorer | None
 ) -> EditScores:
-    """All scores of an edit and its source, frames [f h w 3] uint8 of one shape; ValueError for anything else."""
+    """All scores of an edit and its source, frames [f h w 3] uint8 of one shape; ValueError for anything else.
+
+    Let the source have gone through the autoencoder, as the edit has: else its losses count as changes.
+    """
     _check(source, edit)
     difference = np.abs(edit.astype(np.int16) - source).max(axis=-1)
     changed: np.ndarray = difference > EDIT_THRESHOLD
@@ -130,6 +115,14 @@ def rejections(scores: EditScores, params: EditFilterParams) -> tuple[Rejection,
     return tuple(rejection for rejection in found if rejection)
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What an edit was judged by, and the reasons against it: none for one that may be trained on."""
+
+    scores: EditScores
+    reasons: tuple[Rejection, ...]
+
+
 class Candidate(Protocol):
     """An edit to be judged: a picture [h w 3] or a clip [f h w 3], uint8, with the captions before and after."""
 
@@ -144,7 +137,7 @@ class Candidate(Protocol):
 
 
 class EditJudge:
-    """Thresholds and the scorer that they were chosen for; called with an edit, it gives the reasons against it.
+    """Thresholds and the scorer that they were chosen for; called with an edit, it gives its verdict.
 
     Raises:
         ValueError: a threshold is on that only a scorer can judge, and there is none.
@@ -156,14 +149,11 @@ class EditJudge:
             raise ValueError(f"thresholds on {', '.join(blind)} need a scorer: name one, or turn them off with null")
         self._params, self._scorer = params, scorer
 
-    def __call__(self, candidate: Candidate) -> tuple[Rejection, ...]:
-        """Every threshold that the edit misses."""
-        return rejections(self.scores(candidate), self._params)
-
-    def scores(self, candidate: Candidate) -> EditScores:
-        """What it is judged by."""
+    def __call__(self, candidate: Candidate) -> Verdict:
+        """The edit's scores, and every threshold that it misses."""
         source, edit = (_clip(frames) for frames in (candidate.source, candidate.edit))
-        return score_edit(source, edit, candidate.caption, candidate.output_caption, self._scorer)
+        scores = score_edit(source, edit, candidate.caption, candidate.output_caption, self._scorer)
+        return Verdict(scores, rejections(scores, self._params))
 
 
 def _clip(frames: np.ndarray) -> np.ndarray:

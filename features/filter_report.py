@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from features.edit_filter import SPOKEN, EditFilterParams, EditScores, rejections, thresholds
+from features.edit_filter import SPOKEN, EditScores, rejections, thresholds
+from features.params import EditFilterParams
 
 NONE = "–"
 ALL = "all together"

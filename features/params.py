@@ -3,9 +3,9 @@
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from features.affine import AffineParams
-from features.edit_filter import FilterParams
 from features.maskers.config import MaskerConfig
 from features.writers.config import WriterConfig
+from models.scorers.config import ScorerConfig
 
 
 class Block(BaseModel):
@@ -121,6 +121,30 @@ class MultiFrameParams(Block):
 
     animated: AnimatedParams
     segmentation: SegmentationParams
+
+
+class EditFilterParams(Block):
+    """Thresholds on the scores of a generated edit, each null for off. A score that is not defined for an edit is not held against it."""
+
+    least_change_share: float | None = Field(ge=0, le=1)
+    most_change_share: float | None = Field(ge=0, le=1)
+    least_change_inside: float | None = Field(ge=0, le=255)
+    most_change_outside: float | None = Field(ge=0, le=255)
+    least_sharpness: float | None = Field(ge=0)
+    most_sharpness: float | None = Field(ge=0)
+    most_colour_drift: float | None = Field(ge=0, le=255)
+    most_flicker: float | None = Field(ge=0, le=510)
+    least_agreement: float | None = Field(ge=-1, le=1)
+    least_direction: float | None = Field(ge=-1, le=1)
+    least_resemblance: float | None = Field(ge=-1, le=1)
+    least_consistency: float | None = Field(ge=-1, le=1)
+
+
+class FilterParams(Block):
+    """Which generated edits may be trained on. Without a scorer no threshold may rest on one."""
+
+    scorer: ScorerConfig | None
+    thresholds: EditFilterParams
 
 
 class CasesParams(Block):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.check_report import HTML, MARKDOWN, write_report
+from features.check_report import write_report
 from features.check_tables import TableChecks
 from features.checks import Audit, ChecksFailedError, audit_and_quarantine
 from flows.job import Job
@@ -43,7 +43,7 @@ def audited(
     Raises:
         ChecksFailedError: the table must not be published. The report, the MLflow run and Prefect say why.
     """
-    folder, params = _folder(job, store), job.params.features.checks
+    folder, params = report_folder(job, store), job.params.features.checks
     try:
         audit = steps.run(f"check {what}", lambda: audit_and_quarantine(checks(), store, params, folder / DOCS))
     except ChecksFailedError as refused:
@@ -60,7 +60,7 @@ def finish(job: Job, steps: Steps, store: FeatureStore, receipt: Receipt, audit:
     with _tracked(job, receipt.stage, receipt.parents) as run:
         run.metrics(receipt.figures)
         run.tags(lineage_tags(receipt))
-        _show(run, steps, store, audit, _folder(job, store))
+        _show(run, steps, store, audit, report_folder(job, store))
     save_receipt(receipt, job.state)
     return receipt
 
@@ -75,7 +75,7 @@ def finish_requests(job: Job, store: FeatureStore, receipt: Receipt, told: Mappi
     return receipt
 
 
-def _folder(job: Job, store: FeatureStore) -> Path:
+def report_folder(job: Job, store: FeatureStore) -> Path:
     return job.state.outputs / "checks" / store.folder
 
 
@@ -89,7 +89,7 @@ def _tracked(job: Job, stage: str, parents: Mapping[str, str]) -> Iterator[Track
 
 def _show(run: TrackedRun, steps: Steps, store: FeatureStore, audit: Audit, folder: Path) -> None:
     run.note(audit.text())
-    for path in (folder / HTML, folder / MARKDOWN):
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
         run.file(path, "checks")
     for path in sorted((folder / DOCS).iterdir()):
         run.file(path, f"checks/{DOCS}")

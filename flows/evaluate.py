@@ -97,13 +97,27 @@ def verdict(report: Evaluation, decisions: Mapping[str, GateDecision]) -> str:
 
 
 def _results(job: Job, stages: Sequence[str], editor: Editor) -> Iterator[CaseResult]:
-    edits = {stage: _edits_by_name(job, stage) for stage in stages}
+    edits = {stage: edits_by_name(job, stage) for stage in stages}
     table = job.folder("cases").open(job.receipt("cases").table(CASES.name))
     for case in table.rows().to_pylist():
         yield _result(case, editor, edits)
 
 
-def _edits_by_name(job: Job, stage: str) -> Mapping[str, np.ndarray]:
+def case_frames(case: Mapping[str, Any], editor: Editor, edit: np.ndarray) -> CaseFrames:
+    """An edit beside all that it is judged by."""
+    source, truth = unpack_frames(case["source"]), unpack_frames(case["truth"])
+    return CaseFrames(
+        source=source,
+        truth=truth,
+        edit=edit,
+        ceiling=editor.reconstruct(truth),
+        copy_ae=editor.reconstruct(source),
+        decoys=tuple(unpack_frames(decoy) for decoy in case["decoys"]),
+    )
+
+
+def edits_by_name(job: Job, stage: str) -> Mapping[str, np.ndarray]:
+    """The frames that a stage answered the cases with, by the names of the requests."""
     requests = job.folder("cases").open(job.receipt("cases").table(EDIT_REQUESTS.name)).rows(["id", "name"]).to_pylist()
     names = {row["id"]: row["name"] for row in requests}
     edits = job.folder(f"edits-{stage}").open(job.receipt(f"edits-{stage}").table(EDITS.name))
@@ -112,23 +126,17 @@ def _edits_by_name(job: Job, stage: str) -> Mapping[str, np.ndarray]:
 
 
 def _result(case: Mapping[str, Any], editor: Editor, edits: Mapping[str, Mapping[str, np.ndarray]]) -> CaseResult:
-    source, truth = unpack_frames(case["source"]), unpack_frames(case["truth"])
     last = list(edits)[-1]
-    frames = CaseFrames(
-        source=source,
-        truth=truth,
-        edit=edits[last][request_name(AS_ASKED, case["id"])],
-        ceiling=editor.reconstruct(truth),
-        copy_ae=editor.reconstruct(source),
-        decoys=tuple(unpack_frames(decoy) for decoy in case["decoys"]),
-    )
+    frames = case_frames(case, editor, edits[last][request_name(AS_ASKED, case["id"])])
     scores, rows = dict(vars(score_references(frames))), {}
     for stage, own in edits.items():
         found = _stage_scores(stage, case["id"], frames, own)
         scores |= {wrong_name(stage, edits) if name == WRONG else name: score for name, score in found.items()}
         edit = own[request_name(AS_ASKED, case["id"])]
         success = scores[stage].success
-        rows[stage] = SheetRow(case["instruction"], case["task"], source, edit, truth, frames.ceiling, success)
+        rows[stage] = SheetRow(
+            case["instruction"], case["task"], frames.source, edit, frames.truth, frames.ceiling, success
+        )
     scored = tuple(
         ScoredCase(
             case_id=case["id"],

@@ -6,9 +6,11 @@ judge the answers and set them in motion.
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from features.animated import (
     ORIGIN,
+    AskedEdit,
     AskSetting,
     Judged,
     MotionSetting,
@@ -18,8 +20,9 @@ from features.animated import (
     provenance,
     require_enough,
 )
-from features.edit_filter import edit_judge
+from features.edit_filter import EditJudge, Verdict
 from features.fidelity import pair_checks
+from features.filter_report import filter_report, write_filter_report
 from features.maskers.build import build_masker
 from features.maskers.config import MaskerConfig, SaliencyConfig
 from features.multi_frame import (
@@ -36,14 +39,27 @@ from features.pairs import PairSetting, build_constants
 from features.plan import ANIMATED, MOVING, SEGMENTATION, PlannedRow, plan_pairs, shards
 from features.writers.build import build_writer
 from features.writers.protocol import WriterReport
-from flows.audits import CODE, audited, finish, finish_requests
+from flows.audits import CODE, audited, finish, finish_requests, report_folder
 from flows.features import build_shards, compose_setting, longest_first, pair_setting
 from flows.job import Job
 from flows.settings import ROOT
 from flows.steps import Steps
+from models.scorers.build import build_scorer
 from stores.feature_store import FeatureStore
 from stores.receipts import Receipt
-from stores.schema import CLIPS, CONSTANTS, EDIT_PAIRS, EDIT_REQUESTS, EDITS, GENERATED, QUARANTINE, content_id
+from stores.schema import (
+    CLIPS,
+    CONSTANTS,
+    EDIT_PAIRS,
+    EDIT_REQUESTS,
+    EDIT_SCORES,
+    EDITS,
+    GENERATED,
+    QUARANTINE,
+    content_id,
+)
+
+FILTER = "filter.md"
 
 
 def ask_edits(job: Job, steps: Steps, stage: str) -> Receipt:
@@ -74,7 +90,7 @@ def build_multi_frame_pairs(job: Job, steps: Steps, stage: str, encoders: Receip
     setting = steps.run("open encoders", lambda: pair_setting(job, stage, encoders))
     plan = plan_pairs(params.pairs[stage])
     # First, for if they are too few, that should be told before hours of encoding.
-    edits = steps.run("judge edits", lambda: _judged(job, stage, store))
+    edits = steps.run("judge edits", lambda: _judged(job, setting, store))
     motion = _motion_setting(job, setting)
     animated = animated_makings(edits.accepted, motion, params.multi_frame.animated.motions)
     marked = steps.run("open masker", lambda: _marked(job, setting))
@@ -94,7 +110,7 @@ def build_multi_frame_pairs(job: Job, steps: Steps, stage: str, encoders: Receip
         "edits": job.receipt(f"answers-{stage}").table(EDITS.name).digest,
     }
     audit = audited(job, steps, "pairs", store, lambda: pair_checks(plan, setting, store, generated=generated), parents)
-    tables = {spec.name: store.publish(spec) for spec in (EDIT_PAIRS, CONSTANTS, GENERATED)}
+    tables = {spec.name: store.publish(spec) for spec in (EDIT_PAIRS, CONSTANTS, GENERATED, EDIT_SCORES)}
     figures = {
         "rows": tables[EDIT_PAIRS.name].rows,
         "accepted": len(edits.accepted),
@@ -114,19 +130,26 @@ def _ask(rows: Sequence[PlannedRow], setting: AskSetting, store: FeatureStore) -
     return asked.report
 
 
-def _judged(job: Job, stage: str, store: FeatureStore) -> Judged:
+def _judged(job: Job, setting: PairSetting, store: FeatureStore) -> Judged:
     """Which answers may be trained on; the others are in quarantine with their reasons.
 
     Raises:
         TooFewEditsError: fewer of them than params.yaml asks for.
     """
+    stage, params = setting.stage, job.params.features
     requests = job.folder(f"requests-{stage}").open(job.receipt(f"requests-{stage}").table(EDIT_REQUESTS.name))
     edits = job.folder(f"answers-{stage}").open(job.receipt(f"answers-{stage}").table(EDITS.name))
-    found = judged(
-        answered(requests.rows().to_pylist(), edits.rows().to_pylist()), edit_judge(job.params.features.filter)
-    )
+    filtered = EditJudge(params.filter.thresholds, build_scorer(params.filter.scorer) if params.filter.scorer else None)
+
+    def judge(edit: AskedEdit) -> Verdict:
+        return filtered(replace(edit, source=setting.encoder.through(edit.source[None])[0]))
+
+    found = judged(answered(requests.rows().to_pylist(), edits.rows().to_pylist()), judge)
     set_aside(store, ORIGIN, found.quarantined)
-    require_enough(found, job.params.features.multi_frame.animated.least_accepted)
+    store.upsert(EDIT_SCORES, [one.score_row() for one in found.edits], replace=True)
+    store.retain(EDIT_SCORES, [one.edit.edit_id for one in found.edits])
+    write_filter_report(filter_report(found.scored(), params.filter.thresholds), report_folder(job, store) / FILTER)
+    require_enough(found, params.multi_frame.animated.least_accepted)
     return found
 
 

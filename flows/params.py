@@ -13,7 +13,6 @@ from models.build import ModelParams
 from training.params import TrainingParams
 from training.spec import MediaParams
 
-
 QUOTE = "'"
 
 

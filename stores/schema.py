@@ -87,8 +87,16 @@ EDIT_SCORES = TableSpec(
         *(
             pa.field(name, pa.float64())
             for name in (
-                "change_share", "change_inside", "change_outside", "sharpness", "colour_drift", "flicker", "agreement",
-                "direction", "resemblance", "consistency",
+                "change_share",
+                "change_inside",
+                "change_outside",
+                "sharpness",
+                "colour_drift",
+                "flicker",
+                "agreement",
+                "direction",
+                "resemblance",
+                "consistency",
             )
         ),
     ),

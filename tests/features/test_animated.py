@@ -1,6 +1,5 @@
 """Animated frames: asked for and answered as a user's edits are, judged, and moved like their sources."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from features.animated import (
     provenance,
     require_enough,
 )
+from features.edit_filter import Verdict, score_edit
 from features.pair_rows import encoded
 from features.params import AnimatedParams
 from features.plan import ANIMATED, PlannedRow
@@ -29,7 +29,7 @@ from inference.batch import answer
 from inference.requests import EditRequest
 from stores.feature_store import FeatureStore
 from stores.frames import unpack_frames
-from stores.schema import EDIT_PAIRS, EDIT_REQUESTS, EDITS, GENERATED, QUARANTINE
+from stores.schema import EDIT_PAIRS, EDIT_REQUESTS, EDIT_SCORES, EDITS, GENERATED, QUARANTINE
 from tests.features.conftest import Made
 from tests.inference import tiny
 from tests.world import FRAMES, SIDE
@@ -65,8 +65,8 @@ def answers(store: FeatureStore) -> list[AskedEdit]:
     return [one for one in found if isinstance(one, AskedEdit)]
 
 
-def _all_good(_: AskedEdit) -> Sequence[Rejection]:
-    return ()
+def verdict(edit: AskedEdit, *reasons: Rejection) -> Verdict:
+    return Verdict(score_edit(edit.source[None], edit.edit[None], edit.caption, edit.output_caption, None), reasons)
 
 
 def test_requests_ask_for_edits_of_single_frames_that_were_filmed(made: Made) -> None:
@@ -139,11 +139,12 @@ def test_animated_pairs_are_rows_of_the_table_like_any_other(store: FeatureStore
 
 
 def test_edits_are_judged_and_the_reasons_kept(store: FeatureStore, tmp_path: Path) -> None:
-    def by_number(edit: AskedEdit) -> Sequence[Rejection]:
+    def by_number(edit: AskedEdit) -> Verdict:
         poor = int(edit.edit_id, 16) % 2
-        return (Rejection("change inside below", "0.01"), Rejection("colour drift above", "9.0")) if poor else ()
+        reasons = (Rejection("change inside below", "0.01"), Rejection("colour drift above", "9.0"))
+        return verdict(edit, *(reasons if poor else ()))
 
-    found = judged(iter(answers(store)), by_number)
+    found = judged(answers(store), by_number)
     assert {edit.edit_id for edit in found.accepted} == {
         edit.edit_id for edit in answers(store) if not int(edit.edit_id, 16) % 2
     }
@@ -151,12 +152,15 @@ def test_edits_are_judged_and_the_reasons_kept(store: FeatureStore, tmp_path: Pa
     aside = FeatureStore(tmp_path, "pairs-two")
     aside.upsert(QUARANTINE, list(found.quarantined))
     assert aside.draft(QUARANTINE).num_rows == len(found.quarantined)
+    assert aside.upsert(EDIT_SCORES, [one.score_row() for one in found.edits]) == len(ROWS)
+    for row in aside.draft(EDIT_SCORES).to_pylist():
+        assert row["reasons"].count(";") == int(row["id"], 16) % 2 and 0 <= row["change_share"] <= 1
 
 
 def test_failed_edits_are_set_aside_with_their_error(store: FeatureStore) -> None:
     requests, edits = store.draft(EDIT_REQUESTS).to_pylist(), store.draft(EDITS).to_pylist()
     edits[0] |= {"status": "error", "error": "the model gave values that are not finite"}
-    found = judged(answered(requests, edits), _all_good)
+    found = judged(answered(requests, edits), verdict)
     assert len(found.accepted) == len(ROWS) - 1
     (row,) = found.quarantined
     assert row["row"] == edits[0]["id"] and row["value"] == "the model gave values that are not finite"
@@ -170,12 +174,13 @@ def test_edits_of_users_and_of_other_purposes_are_never_trained_on(store: Featur
 
 
 def test_too_few_edits_stop_the_stage_and_say_why(store: FeatureStore) -> None:
-    def strict(edit: AskedEdit) -> Sequence[Rejection]:
-        return (Rejection("agreement below", "0.1"),) if edit.task == "add" else (Rejection("sharpness below", "0.2"),)
+    def strict(edit: AskedEdit) -> Verdict:
+        reason = Rejection("agreement below", "0.1") if edit.task == "add" else Rejection("sharpness below", "0.2")
+        return verdict(edit, reason)
 
-    found = judged(iter(answers(store)), strict)
+    found = judged(answers(store), strict)
     with pytest.raises(TooFewEditsError, match="0 edits for training were accepted, 3 are needed; rejected: 4 x "):
         require_enough(found, 3)
-    require_enough(judged(iter(answers(store)), _all_good), 8)
+    require_enough(judged(answers(store), verdict), 8)
     with pytest.raises(TooFewEditsError, match="nothing was rejected"):
         require_enough(Judged((), ()), 1)

@@ -9,7 +9,6 @@ import pytest
 from features.edit_filter import (
     BY_SCORER,
     SPOKEN,
-    EditFilterParams,
     EditJudge,
     EditScores,
     rejections,
@@ -17,6 +16,7 @@ from features.edit_filter import (
     thresholds,
 )
 from features.filter_report import ScoredEdit, filter_report, separation, write_filter_report
+from features.params import EditFilterParams
 from models.scorers.build import build_scorer
 from models.scorers.config import ClipConfig
 from models.scorers.protocol import Scorer
@@ -151,26 +151,26 @@ def test_tighter_thresholds_turn_away_no_less(scorer: Scorer) -> None:
 def test_a_scorer_sees_edits_the_same_whatever_they_are_judged_with(scorer: Scorer) -> None:
     judge = EditJudge(_params(least_agreement=-1.0), scorer)
     one, other = Made(_frames()[0], _patched(_frames())[0]), Made(_frames(4), _patched(_frames(4)))
-    alone = judge.scores(one)
-    judge.scores(other)
-    assert judge.scores(one) == alone
+    alone = judge(one).scores
+    judge(other)
+    assert judge(one).scores == alone
     assert alone.consistency is None and alone.agreement is not None
-    assert not judge(one)
+    assert not judge(one).reasons
 
 
 def test_swapped_captions_turn_the_direction_round(scorer: Scorer) -> None:
     judge = EditJudge(_params(least_direction=0.0), scorer)
     there = Made(_frames(), _patched(_frames()))
     back = Made(there.source, there.edit, *CAPTIONS[::-1])
-    directions = [judge.scores(made).direction or 0 for made in (there, back)]
+    directions = [judge(made).scores.direction or 0 for made in (there, back)]
     assert directions[0] == pytest.approx(-directions[1], abs=1e-4) and directions[0] != 0
-    assert bool(judge(there)) != bool(judge(back))
+    assert bool(judge(there).reasons) != bool(judge(back).reasons)
 
 
 def test_thresholds_of_a_scorer_need_one() -> None:
     with pytest.raises(ValueError, match="direction"):
         EditJudge(_params(least_direction=0.2), None)
-    assert not EditJudge(_params(least_change_share=0.1), None)(Made(_frames(), _patched(_frames())))
+    assert not EditJudge(_params(least_change_share=0.1), None)(Made(_frames(), _patched(_frames()))).reasons
 
 
 def test_the_report_counts_what_each_threshold_keeps_and_what_that_is_worth(tmp_path: Path) -> None:
