@@ -22,8 +22,8 @@ class EditScores:
     """What can be said of an edit and its source alone; None where a score is not defined.
 
     Changed are pixels whose largest channel differs by more than 8 grey levels: an estimate of the region that the
-    truth would give. Changes, drift and flicker are in grey levels (1/255). `agreement` and what follows it are cosines,
-    and None without a scorer.
+    truth would give. Changes, drift and flicker are in grey levels (1/255). `agreement` and what follows it are
+    cosines, and None without a scorer.
     """
 
     change_share: float  # of all pixels of all frames

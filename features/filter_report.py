@@ -10,7 +10,7 @@ import numpy as np
 from features.edit_filter import SPOKEN, EditScores, rejections, thresholds
 from features.params import EditFilterParams
 
-NONE = "–"
+NONE = "-"
 ALL = "all together"
 
 
@@ -81,10 +81,10 @@ class FilterReport:
         told = [
             "# Filter of generated edits",
             "",
-            f"{self.edits} edits, of {self.known} of which the truth is known.",
+            f"{self.edits} edits, of {self.known} of which the truth is known; PSNR in dB.",
             "",
             "## Thresholds",
-            "| turned away | kept | rejected | success of kept | of rejected | edit PSNR of kept, dB | of rejected | no score |",
+            "| turned away | kept | rejected | success of kept | of rejected | PSNR of kept | of rejected | no score |",
             "|---|---|---|---|---|---|---|---|",
             *(_threshold_row(line) for line in self.thresholds),
             "",

@@ -20,7 +20,7 @@ NOT_EDITS = ("identity",)
 
 @dataclass(frozen=True, eq=False)
 class ScorerDraft:
-    """Pictures [k h w 3] uint8 with their captions: a source, its edit, then edits by other instructions of that task."""
+    """Pictures [k h w 3] uint8 with their captions: a source, its edit, then others of that task."""
 
     task: str
     frames: np.ndarray

@@ -1,7 +1,7 @@
 """The project's own small scorer: a convolutional tower over frames, another over MiniLM's states of texts.
 
-It needs no download and is trained in minutes on composed edits, so it knows the vocabulary of the composer: what it says
-of anything else means little. Its frames are 64 pixels small, and its texts are means over token states.
+It needs no download and is trained in minutes on composed edits, so it knows the vocabulary of the composer: what it
+says of anything else means little. Its frames are 64 pixels small, and its texts are means over token states.
 """
 
 from collections.abc import Sequence

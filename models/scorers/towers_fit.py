@@ -83,7 +83,7 @@ def contrast_loss(
     )
 
 
-def directions(embedded: Groups) -> Groups:
+def directions(embedded: Groups) -> Float[Tensor, "1 edits d"]:
     """From the source to every edit, as one group of unit vectors."""
     return F.normalize(embedded[:, 1:] - embedded[:, :1], dim=-1).flatten(0, 1)[None]
 

@@ -143,5 +143,5 @@ def test_another_model_is_refused(folders: dict[str, Path]) -> None:
 
 
 def test_weights_of_towers_that_are_not_there_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ScorerError, match="none.safetensors"):
+    with pytest.raises(ScorerError, match=r"none\.safetensors"):
         build_scorer(TowersConfig(kind="towers", weights=str(tmp_path / "none.safetensors")))
