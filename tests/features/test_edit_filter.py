@@ -142,7 +142,7 @@ def test_a_bound_itself_passes_and_what_is_beyond_is_turned_away(name: str) -> N
     assert not rejections(EditScores(**none), params), "what is not defined is not held against an edit"
 
 
-def test_tighter_thresholds_turn_away_no_less(scorer: Scorer) -> None:
+def test_tighter_thresholds_turn_away_no_less() -> None:
     edits = [_scores(_frames(), _patched(_frames(), levels)) for levels in (0, 10, 30, 90)]
     kept = [sum(not rejections(edit, _params(least_change_inside=limit)) for edit in edits) for limit in (5, 20, 80)]
     assert kept == sorted(kept, reverse=True) and kept[0] > kept[-1]
