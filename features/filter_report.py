@@ -136,9 +136,9 @@ def _line(reason: str, edits: Sequence[ScoredEdit], missed: Sequence[bool], unde
 def _score_line(name: str, edits: Sequence[ScoredEdit]) -> ScoreLine:
     found = [(value, edit.success) for edit in edits if (value := getattr(edit.scores, name)) is not None]
     values = [value for value, _ in found]
-    quartiles = [float(part) for part in np.quantile(values, (0.25, 0.5, 0.75))] if values else [None] * 3
+    low, middle, high = (float(part) for part in np.quantile(values, (0.25, 0.5, 0.75))) if values else (None,) * 3
     told = separation(*([value for value, success in found if success is good] for good in (True, False)))
-    return ScoreLine(SPOKEN[name], len(values), *quartiles, told)
+    return ScoreLine(SPOKEN[name], len(values), low, middle, high, told)
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

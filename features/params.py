@@ -124,7 +124,10 @@ class MultiFrameParams(Block):
 
 
 class EditFilterParams(Block):
-    """Thresholds on the scores of a generated edit, each null for off. A score that is not defined for an edit is not held against it."""
+    """Thresholds on the scores of a generated edit, each null for off.
+
+    A score that is not defined for an edit is not held against it.
+    """
 
     least_change_share: float | None = Field(ge=0, le=1)
     most_change_share: float | None = Field(ge=0, le=1)

@@ -59,7 +59,7 @@ def examples(drafts: Sequence[ScorerDraft], shape: TowersShape, encoder: StateEn
     different = sorted(set(captions))
     pooled = pooled_texts(different, encoder)
     row = {caption: number for number, caption in enumerate(different)}
-    texts = pooled[[row[caption] for caption in captions]].unflatten(0, (len(drafts), -1))
+    texts = pooled[[row[caption] for caption in captions]].unflatten(0, (len(drafts), -1))  # type: ignore[no-untyped-call]
     return ScorerExamples(torch.stack([small_frames(draft.frames, shape.side) for draft in drafts]), texts)
 
 

@@ -54,7 +54,7 @@ def fit_towers(examples: ScorerExamples, shape: TowersShape, steps: int, batch: 
         chosen = torch.randint(len(examples.frames), (batch,), generator=draw)
         loss = contrast_loss(towers, disturbed(examples.frames[chosen], draw), examples.texts[chosen], scales)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
     return towers.eval().requires_grad_(False)
