@@ -67,7 +67,7 @@ def fit_autoencoder(spec: TrainingSpec, state: State) -> Receipt | None:
         fix_statistics(autoencoder.eval(), loader, params.evenness)
         figures = measure(autoencoder, raw, side)
         figures |= {f"composed_{name}": value for name, value in measure(autoencoder, composed, side).items()}
-        run.metrics(figures)
+        run.metrics(figures, params.steps)
         return _register(spec, run, autoencoder, figures)
 
 

@@ -165,7 +165,7 @@ def _register(
         predictor, accuracy = _predictor(spec, table, inherited)
         figures = figures | accuracy
         bundle = editor_bundle(weights, predictor, config, lineage)
-    run.metrics(figures)
+    run.metrics(figures, spec.stage_params().steps)
     card = f"Stage `{spec.stage}`, {spec.stage_params().steps} steps. Held-out figures: {figures}."
     with TemporaryDirectory() as folder:
         files = _model_files(Path(folder), name, bundle, autoencoder_file, spec.inference, card)

@@ -92,6 +92,7 @@ def test_a_base_is_trained_on_the_autoencoder_of_its_state_and_both_cards_say_ho
         assert f"({name}.jpg)" in card and (tmp_path / "weights" / f"{name}.jpg").stat().st_size > 1000
         curve = [line for line in card.splitlines() if line.startswith(f"| {steps - 1} |")]
         assert curve and not curve[0].endswith("|  |")
+        assert "\n| 0 |" not in card  # the figures of the end do not stand at the beginning
 
 
 def test_what_is_trained_is_not_trained_again(job: Job, autoencoder: Receipt) -> None:
@@ -129,5 +130,12 @@ def test_an_editor_goes_on_from_the_shipped_one(job: Job, tmp_path: Path) -> Non
     shipped = Params.read(ROOT / "params.yaml").models
     told = ("training.stages.one.start=shipped", "training.stages.one.steps=2")
     params = tiny_params(f"data={job.params.data}", *OVERRIDES, *told).model_copy(update={"models": shipped})
-    editor = PARTS[EDITOR](Job(params, State.at(tmp_path / "state")), PlainSteps())
+    going_on = Job(params, State.at(tmp_path / "state"))
+    editor = PARTS[EDITOR](going_on, PlainSteps())
     assert editor.parents["start"] == load_bundle(ROOT / "weights" / "one.safetensors", EDITOR).digest()
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "one.md").write_text("# one\n\nMade elsewhere.\n\n![samples](one.jpg)\n")
+    publish(going_on, tmp_path / "weights", State.at(tmp_path))
+    card = (tmp_path / "weights" / "one.md").read_text()
+    assert "2 steps" in card and card.count("(one.jpg)") == 1
+    assert "It went on from an editor with this card:\n\n> Made elsewhere." in card
