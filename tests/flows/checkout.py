@@ -39,6 +39,8 @@ features:
   multi_frame:
     animated: {requests: 12, tasks: {add: 1, global: 2}, least_accepted: 4}
     segmentation: {clips: 6, masker: {least_confidence: 0.0, least_steadiness: 0.0, threads: 1}}
+  filter:
+    thresholds: {least_change_share: 0.0, least_change_inside: null, least_sharpness: null, most_colour_drift: null}
   cases: {pictures: 4, clips: 2, framewise_clips: 1}
 training:
   trainer: {validate_every: 4, checkpoint_every: 2, preview_every: 4}

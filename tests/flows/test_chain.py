@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from features.animated import TooFewEditsError
 from flows import lifecycle
 from flows.stages import CHAIN, run_stages
 from flows.steps import PlainSteps
@@ -172,6 +173,19 @@ def test_animated_targets_come_only_from_edits_that_were_answered(made: Made) ->
     for row in animated:
         assert answered[origin[row["id"]]["edit_id"]] == origin[row["id"]]["model_digest"] == row["maker"]
         assert row["maker"] == receipts(made)["one"].model(EDITOR).digest
+
+
+def test_too_few_accepted_edits_stop_stage_two_and_say_why(made: Made) -> None:
+    strict = ("features.multi_frame.animated.least_accepted=99", "features.filter.thresholds.least_change_share=0.99")
+    with pytest.raises(
+        TooFewEditsError, match=r"accepted, 99 are needed; rejected: \d+ x share of changed pixels below"
+    ):
+        run_stages(("pairs-two",), made.checkout.job(*strict), PlainSteps())
+    report = made.checkout.root / "outputs" / "checks" / "pairs-two" / "filter.md"
+    assert "share of changed pixels below 0.99" in report.read_text()
+    with threads(1):
+        run_stages(("pairs-two",), made.checkout.job(), PlainSteps())
+    assert made.checkout.receipts() == made.receipts
 
 
 @pytest.fixture
