@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import RESULTS, write_record
-from flows.evaluate import evaluate_stage
+from flows.evaluate import evaluate_stages
 from flows.features import build_clips, build_evaluation_cases
 from flows.inference import answer_cases
 from flows.job import Job
@@ -34,7 +34,7 @@ def measure(job: Job) -> dict[str, float]:
     # What the chain would hand over had it trained for no step.
     save_receipt(Receipt(stage=STAGE, models={EDITOR: adopted.model(EDITOR)}), job.state)
     answer_cases(job, steps, STAGE)
-    evaluate_stage(job, steps, STAGE)
+    evaluate_stages(job, steps, (STAGE,))
     return figures_of(json.loads((job.state.metrics / "evaluation.json").read_text())["systems"])
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from features.instruction_tasks import tasks_told
 from features.pair_rows import COMPOSER
+from features.plan import ANIMATED, SEGMENTATION
 from models.tasks import Task
 from stores.frames import PackedFramesError, unpack_frames
 from stores.schema import CASES, CLIPS, EDIT_PAIRS, TableSpec
@@ -17,6 +18,7 @@ from stores.schema import CASES, CLIPS, EDIT_PAIRS, TableSpec
 TEXT_TO_VIDEO = Task.TEXT_TO_VIDEO.label
 HALF = 2  # bytes of a float16
 ROWS_AT_ONCE = 256
+GENERATED_GROUPS = (ANIMATED, SEGMENTATION)  # made from clips of ours, whoever made them
 SCORES = ("fps", "sharpness", "brightness", "contrast", "motion", "black_share", "frozen_share", "cut")
 
 
@@ -67,8 +69,8 @@ class PairChecks:
             instruction_agrees=_maybe(_agrees(maker, instruction, task) for maker, instruction, task in told),
             decoded_psnr=[self.decoded.get(key, np.nan) for key in frame["id"]],
             scene_side=_maybe(
-                self.sides.get(scene, "unknown") if maker == COMPOSER else None
-                for maker, scene in zip(frame["maker"], frame["scene"], strict=True)
+                self.sides.get(scene, "unknown") if maker == COMPOSER or group in GENERATED_GROUPS else None
+                for maker, group, scene in zip(frame["maker"], frame["group"], frame["scene"], strict=True)
             ),
             scene_splits=_splits_of_scenes(frame),
         )

@@ -54,6 +54,11 @@ class PairEncoder:
         clip: np.ndarray = decoded[0]
         return clip
 
+    def through(self, clip: np.ndarray) -> np.ndarray:
+        """A square clip [f h w 3] as the autoencoder gives it back: what any edit of it is to be compared with."""
+        (latents,) = self.latents([clip])
+        return self.frames(latents, *clip.shape[:2])
+
     def texts(self, texts: Sequence[str]) -> list[list[bytes]]:
         """Trimmed states of each text, one float16 block an encoder.
 

@@ -40,7 +40,24 @@ class Backgrounds:
     def still(self, rng: np.random.Generator) -> Background:
         """One frame: of a picture four times in five, else of a clip."""
         take_video = bool(self.videos) and (not self.pictures or rng.random() < 0.2)
-        key = self._pick(self.videos if take_video else self.pictures, rng)
+        return self._frame(self._pick(self.videos if take_video else self.pictures, rng), rng)
+
+    def filmed(self, rng: np.random.Generator) -> Background:
+        """One frame of a clip that was filmed.
+
+        Raises:
+            ValueError: there are only pictures.
+        """
+        if not self.videos:
+            raise ValueError("no clip to take a frame from: the split has pictures only")
+        return self._frame(self._pick(self.videos, rng), rng)
+
+    def filmed_clip(self, rng: np.random.Generator) -> Background | None:
+        """A clip that was filmed, of full length; None where all are too short."""
+        length = self._geometry.clip_frames
+        return self._moving(length, rng) if self._long_enough(length) else None
+
+    def _frame(self, key: str, rng: np.random.Generator) -> Background:
         frames = self._decoded(key)
         chosen = int(rng.integers(len(frames)))
         framing = self._framing(frames, rng)
@@ -50,13 +67,8 @@ class Backgrounds:
     def clip(self, rng: np.random.Generator) -> Background:
         """A clip: real motion half of the time, else a camera gliding over a picture."""
         length = self._geometry.clip_frames
-        long_enough = [key for key in self.videos if len(self._decoded(key)) >= length]
-        if long_enough and (not self.pictures or rng.random() < 0.5):
-            key = self._pick(long_enough, rng)
-            frames = self._decoded(key)
-            start = int(rng.integers(len(frames) - length + 1))
-            framing = self._framing(frames, rng)
-            return self._background(key, framing.of(frames[start : start + length], self._geometry.resolution))
+        if self._long_enough(length) and (not self.pictures or rng.random() < 0.5):
+            return self._moving(length, rng)
         key = self._pick(self.pictures, rng)
         return self._background(key, pan(self._decoded(key)[0], length, self._geometry.resolution, rng))
 
@@ -72,6 +84,16 @@ class Backgrounds:
                 picture = Framing(top, left, span, mirrored=False).of(frames, side)[0]
                 found[name] = Backdrop(picture, keys[0])
         return found
+
+    def _long_enough(self, length: int) -> list[str]:
+        return [key for key in self.videos if len(self._decoded(key)) >= length]
+
+    def _moving(self, length: int, rng: np.random.Generator) -> Background:
+        key = self._pick(self._long_enough(length), rng)
+        frames = self._decoded(key)
+        start = int(rng.integers(len(frames) - length + 1))
+        framing = self._framing(frames, rng)
+        return self._background(key, framing.of(frames[start : start + length], self._geometry.resolution))
 
     def _pick(self, keys: list[str], rng: np.random.Generator) -> str:
         return keys[int(rng.integers(len(keys)))]

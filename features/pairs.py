@@ -9,7 +9,7 @@ import numpy as np
 from features.encode import PairEncoder
 from features.instructions import phrase
 from features.pair_rows import COMPOSER, PairRow, Triple, encoded
-from features.plan import IMAGE_EDIT, TEXT_TO_VIDEO, PlannedRow
+from features.plan import IMAGE_EDIT, MOVING, TEXT_TO_VIDEO, PlannedRow
 from features.setting import ComposeSetting
 from features.tasks import (
     add,
@@ -95,7 +95,7 @@ def build_constants(groups: Sequence[str], setting: PairSetting, store: FeatureS
     """Write what is stored once and not per row: the encoded black video of each geometry, and the empty text."""
     geometry, encoder = setting.compose.params.geometry, setting.encoder
     rows = [_constant(encoder, "null_text", [], None, encoder.texts([""])[0])]
-    for frames in sorted({geometry.clip_frames if group == TEXT_TO_VIDEO else 1 for group in groups}):
+    for frames in sorted({geometry.clip_frames if group in MOVING else 1 for group in groups}):
         black = np.zeros((frames, geometry.resolution, geometry.resolution, 3), dtype=np.uint8)
         shape = encoder.latent_shape(frames, geometry.resolution)
         rows.append(_constant(encoder, "black", shape, encoder.latents([black])[0], []))

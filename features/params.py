@@ -2,6 +2,11 @@
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
+from features.affine import AffineParams
+from features.maskers.config import MaskerConfig
+from features.writers.config import WriterConfig
+from models.scorers.config import ScorerConfig
+
 
 class Block(BaseModel):
     """Values are given in params.yaml alone: no defaults, no unknown keys."""
@@ -88,6 +93,63 @@ class PairsParams(Block):
     shard: PositiveInt
 
 
+class AnimatedParams(Block):
+    """How many frames an editor is asked to edit, and how; how each accepted edit is moved; how few are too few.
+
+    `filmed_share` of the frames come from clips, the others from any picture or clip. `tasks` are weights.
+    """
+
+    requests: PositiveInt
+    tasks: dict[str, PositiveInt]
+    filmed_share: float = Field(ge=0, le=1)
+    writer: WriterConfig
+    motions: PositiveInt
+    motion: AffineParams
+    least_accepted: PositiveInt
+
+
+class SegmentationParams(Block):
+    """How many clips have a thing marked; in `composed_share` of them it is a composed one, whose mask is exact."""
+
+    clips: NonNegativeInt
+    composed_share: float = Field(ge=0, le=1)
+    masker: MaskerConfig
+
+
+class MultiFrameParams(Block):
+    """What stage two is trained on beside captioned clips (Movie Gen Edit, section 5.1.3)."""
+
+    animated: AnimatedParams
+    segmentation: SegmentationParams
+
+
+class EditFilterParams(Block):
+    """Thresholds on the scores of a generated edit, each null for off.
+
+    A score that is not defined for an edit is not held against it.
+    """
+
+    least_change_share: float | None = Field(ge=0, le=1)
+    most_change_share: float | None = Field(ge=0, le=1)
+    least_change_inside: float | None = Field(ge=0, le=255)
+    most_change_outside: float | None = Field(ge=0, le=255)
+    least_sharpness: float | None = Field(ge=0)
+    most_sharpness: float | None = Field(ge=0)
+    most_colour_drift: float | None = Field(ge=0, le=255)
+    most_flicker: float | None = Field(ge=0, le=510)
+    least_agreement: float | None = Field(ge=-1, le=1)
+    least_direction: float | None = Field(ge=-1, le=1)
+    least_resemblance: float | None = Field(ge=-1, le=1)
+    least_consistency: float | None = Field(ge=-1, le=1)
+
+
+class FilterParams(Block):
+    """Which generated edits may be trained on. Without a scorer no threshold may rest on one."""
+
+    scorer: ScorerConfig | None
+    thresholds: EditFilterParams
+
+
 class CasesParams(Block):
     """Held-out cases for evaluation; of so many of the clips every frame is also edited alone, as a comparison."""
 
@@ -120,5 +182,7 @@ class FeaturesParams(Block):
     compose: ComposeParams
     scenes: ScenesParams
     pairs: dict[str, PairsParams]
+    multi_frame: MultiFrameParams
+    filter: FilterParams
     cases: CasesParams
     checks: CheckParams

@@ -8,7 +8,9 @@ import numpy as np
 from features.params import PairsParams
 
 IMAGE_EDIT, TEXT_TO_IMAGE, TEXT_TO_VIDEO = "image_edit", "text_to_image", "text_to_video"
-GROUPS = (IMAGE_EDIT, TEXT_TO_IMAGE, TEXT_TO_VIDEO)
+ANIMATED, SEGMENTATION = "animated", "segmentation"
+GROUPS = (IMAGE_EDIT, TEXT_TO_IMAGE, TEXT_TO_VIDEO, ANIMATED, SEGMENTATION)  # only appended: seeds depend on the order
+MOVING = (TEXT_TO_VIDEO, ANIMATED, SEGMENTATION)  # groups of clips; the others are of pictures
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,24 @@ class PlannedRow:
 
 
 def plan_pairs(params: PairsParams) -> list[PlannedRow]:
-    """All rows of a stage's table; validation rows come on top of the counts."""
+    """The composed rows of a stage's table; validation rows come on top of the counts."""
     wanted = {IMAGE_EDIT: params.image_edit, TEXT_TO_IMAGE: params.text_to_image, TEXT_TO_VIDEO: params.text_to_video}
     rows = []
     for group, count in wanted.items():
-        held_out = max(1, round(count * params.validation_share)) if count else 0
-        for split, size in (("train", count), ("validation", held_out)):
-            rows += [PlannedRow(i, group, split, _task(i, group, params.tasks)) for i in range(size)]
+        tasks = params.tasks if group == IMAGE_EDIT else {"text_to_video": 1}
+        rows += plan_group(group, count, params.validation_share, tasks)
     return rows
+
+
+def plan_group(group: str, count: int, validation_share: float, tasks: Mapping[str, int]) -> list[PlannedRow]:
+    """Rows of one group, their tasks in turn by whole-number weights; at least one of validation if any."""
+    wheel = [task for task, weight in tasks.items() for _ in range(weight)]
+    held_out = max(1, round(count * validation_share)) if count else 0
+    return [
+        PlannedRow(number, group, split, wheel[number % len(wheel)])
+        for split, size in (("train", count), ("validation", held_out))
+        for number in range(size)
+    ]
 
 
 def shards(rows: list[PlannedRow], size: int) -> list[list[PlannedRow]]:
@@ -43,10 +55,3 @@ def shards(rows: list[PlannedRow], size: int) -> list[list[PlannedRow]]:
             chosen = [row for row in rows if row.group == group and row.split == split]
             found += [chosen[start : start + size] for start in range(0, len(chosen), size)]
     return found
-
-
-def _task(number: int, group: str, weights: Mapping[str, int]) -> str:
-    if group != IMAGE_EDIT:
-        return "text_to_video"
-    wheel = [task for task, weight in weights.items() for _ in range(weight)]
-    return wheel[number % len(wheel)]

@@ -7,7 +7,7 @@ from prefect import flow
 from flows.inference import edit_many
 from flows.job import Job
 from flows.settings import ROOT
-from flows.stages import CHAIN, of_flow, run_stages
+from flows.stages import BY_DEFAULT, run_stages
 from flows.steps import PrefectSteps
 
 PARAMS = "params.yaml"
@@ -19,8 +19,8 @@ def _job(params: str, state: str, overrides: list[str]) -> Job:
     return Job.open(ROOT / params, ROOT / state, tuple(overrides))
 
 
-def _run(stages: list[str], params: str, state: str, overrides: list[str]) -> dict[str, str]:
-    receipts = run_stages(tuple(stages), _job(params, state, overrides), PrefectSteps())
+def _run(name: str, stages: list[str] | None, params: str, state: str, overrides: list[str] | None) -> dict[str, str]:
+    receipts = run_stages(tuple(stages or BY_DEFAULT[name]), _job(params, state, overrides or []), PrefectSteps())
     return {receipt.stage: receipt.text() for receipt in receipts}
 
 
@@ -29,16 +29,15 @@ def features_flow(
     stages: list[str] | None = None, params: str = PARAMS, state: str = DEPLOYED, overrides: list[str] | None = None
 ) -> dict[str, str]:
     """Ingest, compose, encode, check, publish."""
-    # Pairs are encoded by the adopted autoencoder, so a first run adopts it.
-    return _run(stages or ["clips", "adopt", "pairs-one", "cases"], params, state, overrides or [])
+    return _run("features", stages, params, state, overrides)
 
 
 @flow(name="training", log_prints=True)
 def training_flow(
     stages: list[str] | None = None, params: str = PARAMS, state: str = DEPLOYED, overrides: list[str] | None = None
 ) -> dict[str, str]:
-    """Adopt shipped weights and train the stages from the published pairs."""
-    return _run(stages or list(of_flow("training")), params, state, overrides or [])
+    """Adopt shipped weights and train the stages, the later ones on edits of those before."""
+    return _run("training", stages, params, state, overrides)
 
 
 @flow(name="inference", log_prints=True)
@@ -53,7 +52,7 @@ def inference_flow(
 ) -> dict[str, str]:
     """Edit all rows of a manifest; without one, answer the evaluation requests. `model` is an alias or a version."""
     if manifest is None:
-        return _run(stages or list(of_flow("inference")), params, state, overrides or [])
+        return _run("inference", stages, params, state, overrides)
     job = _job(params, state, overrides or [])
     with job.state.writing():
         done = edit_many(job, PrefectSteps(), ROOT / manifest, job.state.root / outputs, model)
@@ -65,7 +64,7 @@ def evaluate_flow(
     stages: list[str] | None = None, params: str = PARAMS, state: str = DEPLOYED, overrides: list[str] | None = None
 ) -> dict[str, str]:
     """Score the newest edits against their truths and ask the gate."""
-    return _run(stages or list(of_flow("evaluate")), params, state, overrides or [])
+    return _run("evaluate", stages, params, state, overrides)
 
 
 @flow(name="lifecycle", log_prints=True)
@@ -73,7 +72,7 @@ def lifecycle_flow(
     stages: list[str] | None = None, params: str = PARAMS, state: str = DEPLOYED, overrides: list[str] | None = None
 ) -> dict[str, str]:
     """The whole chain in order."""
-    return _run(stages or [stage.name for stage in CHAIN], params, state, overrides or [])
+    return _run("lifecycle", stages, params, state, overrides)
 
 
 FLOWS = {

@@ -1,7 +1,7 @@
 """The evaluation pipeline: score the edits of a stage against truths and references, draw the sheet, ask the gate."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,7 @@ from flows.job import Job
 from flows.steps import Steps
 from inference.editor import Editor
 from models.build import EDITOR
-from models.metrics import CaseFrames, replace_edit, score_case, score_references
+from models.metrics import CaseFrames, CaseScore, replace_edit, score_case, score_references
 from stores.clip_writer import encode_clip, write_picture
 from stores.frames import unpack_frames
 from stores.model_registry.models import ModelRegistry
@@ -34,49 +34,54 @@ CLIPS_SHOWN = 6
 
 @dataclass(frozen=True)
 class CaseResult:
-    """One case with all that was scored of it, and its row on the sheet."""
+    """One case with all that was scored of it, and its row on the sheet of every stage."""
 
     scored: tuple[ScoredCase, ...]
-    row: SheetRow
+    rows: Mapping[str, SheetRow]
     fps: float
 
 
-def evaluate_stage(job: Job, steps: Steps, stage: str) -> Receipt:
-    """Score a stage's edits on the held-out cases, write `metrics/evaluation.json`, ask the gate."""
-    cases, edits = job.receipt("cases"), job.receipt(f"edits-{stage}")
-    editor = steps.run("open editor", lambda: open_editor(job, receipt=job.receipt(stage)).editor)
-    results = steps.run("score cases", lambda: list(_results(job, stage, editor)))
+def evaluate_stages(job: Job, steps: Steps, stages: Sequence[str]) -> Receipt:
+    """Score the edits of some stages on the held-out cases, write `metrics/evaluation.json`, ask the gate of each.
+
+    The last accepted one becomes champion.
+    """
+    cases = job.receipt("cases").table(CASES.name)
+    edits = {stage: job.receipt(f"edits-{stage}").table(EDITS.name) for stage in stages}
+    editor = steps.run("open editor", lambda: open_editor(job, receipt=job.receipt(stages[-1])).editor)
+    results = steps.run("score cases", lambda: list(_results(job, stages, editor)))
     scored = [case for result in results for case in result.scored]
     params = job.params.evaluation
     report = steps.run("summarise", lambda: evaluate(scored, seed=params.seed, resamples=params.resamples))
-    decision = decide(_gate_figures(report, stage), job.params.training.gate)
+    decisions = {stage: decide(_gate_figures(report, stage, stages), job.params.training.gate) for stage in stages}
     _write(job.state.metrics / "evaluation.json", report.to_json())
-    sheet = job.state.outputs / STAGE / "sheet.png"
-    sheet.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(sheet, contact_sheet([result.row for result in results[: params.sheet_rows]]))
-    parents = {
-        "cases": cases.table(CASES.name).digest,
-        "edits": edits.table(EDITS.name).digest,
-        "editor": job.receipt(stage).model(EDITOR).digest,
+    parents = {"cases": cases.digest} | {f"edits-{stage}": table.digest for stage, table in edits.items()}
+    parents |= {f"editor-{stage}": job.receipt(stage).model(EDITOR).digest for stage in stages}
+    accepted = [stage for stage in stages if decisions[stage].accepted]
+    figures = {
+        "cases": len(results),
+        "success": report.systems[stages[-1]].overall.success,
+        "champion": accepted[-1] if accepted else None,
     }
-    figures = {"cases": len(results), "success": report.systems[stage].overall.success, "champion": decision.accepted}
     receipt = Receipt(stage=STAGE, parents=parents, figures=figures)
     key = job.key(STAGE, CODE, params.model_dump(), parents)
-    with Tracking(job.state).run(EXPERIMENT, stage, key, params.model_dump()) as run:
-        run.input(cases.table(CASES.name), "evaluation")
-        run.input(edits.table(EDITS.name), "evaluation")
-        _log(job, run, stage, report, decision, results, sheet)
+    with Tracking(job.state).run(EXPERIMENT, stages[-1], key, params.model_dump()) as run:
+        for table in (cases, *edits.values()):
+            run.input(table, "evaluation")
+        told = verdict(report, decisions)
+        _log(job, run, report, told, results)
         run.tags(lineage_tags(receipt))
-        _promote(job, stage, decision)
-        steps.note("evaluation", f"{verdict(report, stage, decision)}\n{run.link()}\n")
+        for stage in stages:
+            _promote(job, stage, decisions[stage])
+        steps.note("evaluation", f"{told}\n{run.link()}\n")
     save_receipt(receipt, job.state)
     return receipt
 
 
-def verdict(report: Evaluation, stage: str, decision: GateDecision) -> str:
-    """The main figures and the gate's answer as Markdown."""
+def verdict(report: Evaluation, decisions: Mapping[str, GateDecision]) -> str:
+    """The main figures and the gate's answers as Markdown."""
     lines = [
-        f"# Evaluation of stage `{stage}`",
+        f"# Evaluation of {', '.join(f'`{stage}`' for stage in decisions)}",
         "",
         "| system | cases | success | edit PSNR | keep PSNR |",
         "|---|---|---|---|---|",
@@ -85,18 +90,34 @@ def verdict(report: Evaluation, stage: str, decision: GateDecision) -> str:
         shown = system.overall
         numbers = [_shown(value) for value in (shown.success, shown.edit_psnr, shown.keep_psnr)]
         lines.append(f"| {name} | {shown.cases} | {' | '.join(numbers)} |")
-    answer = "accepted: it is now `champion`" if decision.accepted else "refused: it stays `candidate`"
-    return "\n".join([*lines, "", f"The gate {answer}.", *[f"* {reason}" for reason in decision.reasons]]) + "\n"
+    for stage, decision in decisions.items():
+        answer = "accepted: it may be `champion`" if decision.accepted else "refused: it stays a candidate"
+        lines += ["", f"Gate, stage `{stage}`: {answer}.", *[f"* {reason}" for reason in decision.reasons]]
+    return "\n".join(lines) + "\n"
 
 
-def _results(job: Job, stage: str, editor: Editor) -> Iterator[CaseResult]:
-    edits = _edits_by_name(job, stage)
+def _results(job: Job, stages: Sequence[str], editor: Editor) -> Iterator[CaseResult]:
+    edits = {stage: edits_by_name(job, stage) for stage in stages}
     table = job.folder("cases").open(job.receipt("cases").table(CASES.name))
     for case in table.rows().to_pylist():
-        yield _result(case, stage, editor, edits)
+        yield _result(case, editor, edits)
 
 
-def _edits_by_name(job: Job, stage: str) -> Mapping[str, np.ndarray]:
+def case_frames(case: Mapping[str, Any], editor: Editor, edit: np.ndarray) -> CaseFrames:
+    """An edit beside all that it is judged by."""
+    source, truth = unpack_frames(case["source"]), unpack_frames(case["truth"])
+    return CaseFrames(
+        source=source,
+        truth=truth,
+        edit=edit,
+        ceiling=editor.reconstruct(truth),
+        copy_ae=editor.reconstruct(source),
+        decoys=tuple(unpack_frames(decoy) for decoy in case["decoys"]),
+    )
+
+
+def edits_by_name(job: Job, stage: str) -> Mapping[str, np.ndarray]:
+    """The frames that a stage answered the cases with, by the names of the requests."""
     requests = job.folder("cases").open(job.receipt("cases").table(EDIT_REQUESTS.name)).rows(["id", "name"]).to_pylist()
     names = {row["id"]: row["name"] for row in requests}
     edits = job.folder(f"edits-{stage}").open(job.receipt(f"edits-{stage}").table(EDITS.name))
@@ -104,23 +125,18 @@ def _edits_by_name(job: Job, stage: str) -> Mapping[str, np.ndarray]:
     return {names[row["request_id"]]: unpack_frames(row["frames"]) for row in rows}
 
 
-def _result(case: Mapping[str, Any], stage: str, editor: Editor, edits: Mapping[str, np.ndarray]) -> CaseResult:
-    source, truth = unpack_frames(case["source"]), unpack_frames(case["truth"])
-    frames = CaseFrames(
-        source=source,
-        truth=truth,
-        edit=edits[request_name(AS_ASKED, case["id"])],
-        ceiling=editor.reconstruct(truth),
-        copy_ae=editor.reconstruct(source),
-        decoys=tuple(unpack_frames(decoy) for decoy in case["decoys"]),
-    )
-    own = score_case(frames)
-    scores = {stage: own, **vars(score_references(frames))}
-    scores[f"{stage}_true_task"] = score_case(replace_edit(frames, edits[request_name(TRUE_TASK, case["id"])]))
-    scores["wrong_instruction"] = score_case(replace_edit(frames, edits[request_name(WRONG, case["id"])]))
-    if request_name(FRAMEWISE, case["id"], 0) in edits:
-        single = [edits[request_name(FRAMEWISE, case["id"], frame)] for frame in range(len(source))]
-        scores[f"{stage}_framewise"] = score_case(replace_edit(frames, np.concatenate(single)))
+def _result(case: Mapping[str, Any], editor: Editor, edits: Mapping[str, Mapping[str, np.ndarray]]) -> CaseResult:
+    last = list(edits)[-1]
+    frames = case_frames(case, editor, edits[last][request_name(AS_ASKED, case["id"])])
+    scores, rows = dict(vars(score_references(frames))), {}
+    for stage, own in edits.items():
+        found = _stage_scores(stage, case["id"], frames, own)
+        scores |= {wrong_name(stage, edits) if name == WRONG else name: score for name, score in found.items()}
+        edit = own[request_name(AS_ASKED, case["id"])]
+        success = scores[stage].success
+        rows[stage] = SheetRow(
+            case["instruction"], case["task"], frames.source, edit, frames.truth, frames.ceiling, success
+        )
     scored = tuple(
         ScoredCase(
             case_id=case["id"],
@@ -132,36 +148,66 @@ def _result(case: Mapping[str, Any], stage: str, editor: Editor, edits: Mapping[
         )
         for name, score in scores.items()
     )
-    row = SheetRow(case["instruction"], case["task"], source, frames.edit, truth, frames.ceiling, own.success)
-    return CaseResult(scored, row, case["fps"])
+    return CaseResult(scored, rows, case["fps"])
 
 
-def _gate_figures(report: Evaluation, stage: str) -> GateFigures:
+def _stage_scores(stage: str, case: str, frames: CaseFrames, edits: Mapping[str, np.ndarray]) -> dict[str, CaseScore]:
+    """What a stage's editor did as asked, with the true task, frame by frame where that was tried, and wrongly told."""
+    asked = {stage: AS_ASKED, f"{stage}_true_task": TRUE_TASK, WRONG: WRONG}
+    shown = {name: edits[request_name(kind, case)] for name, kind in asked.items()}
+    if request_name(FRAMEWISE, case, 0) in edits:
+        single = [edits[request_name(FRAMEWISE, case, frame)] for frame in range(len(frames.source))]
+        shown[f"{stage}_framewise"] = np.concatenate(single)
+    return {name: score_case(replace_edit(frames, edit)) for name, edit in shown.items()}
+
+
+def wrong_name(stage: str, stages: Collection[str]) -> str:
+    """The system that answers another instruction: the last stage's has no stage in its name."""
+    return "wrong_instruction" if stage == list(stages)[-1] else f"{stage}_wrong_instruction"
+
+
+def _gate_figures(report: Evaluation, stage: str, stages: Sequence[str]) -> GateFigures:
     systems = report.systems
-    own, ceiling, wrong = (systems[name].overall for name in (stage, "ceiling", "wrong_instruction"))
+    own, ceiling, wrong = (systems[name].overall for name in (stage, "ceiling", wrong_name(stage, stages)))
     return GateFigures(own.success, wrong.success, own.keep_psnr, ceiling.keep_psnr, own.colour_drift)
 
 
-def _log(
-    job: Job, run: TrackedRun, stage: str, report: Evaluation, decision: GateDecision, results: list[CaseResult],
-    sheet: Path,
-) -> None:  # fmt: skip
+def _log(job: Job, run: TrackedRun, report: Evaluation, told: str, results: Sequence[CaseResult]) -> None:
     for name, system in report.systems.items():
         values = system.overall.model_dump(exclude={"failed"})
         run.metrics({f"{name}/{key}": value for key, value in values.items()})
-    run.note(verdict(report, stage, decision))
+    run.note(told)
     run.text(report.to_json(), "evaluation.json")
-    run.file(sheet, "sheets")
-    clips = [result for result in results if len(result.row.source) > 1][:CLIPS_SHOWN]
+    for sheet in _sheets(job, results):
+        run.file(sheet, "sheets")
+    clips = [result for result in results if _length(result) > 1][:CLIPS_SHOWN]
     for number, result in enumerate(clips):
         _log_clip(job, run, number, result)
 
 
+def _sheets(job: Job, results: Sequence[CaseResult]) -> list[Path]:
+    """The first cases of every stage; `sheet.png` is that of the last."""
+    folder = job.state.outputs / STAGE
+    folder.mkdir(parents=True, exist_ok=True)
+    stages = list(results[0].rows)
+    paths = []
+    for stage in stages:
+        path = folder / ("sheet.png" if stage == stages[-1] else f"sheet-{stage}.png")
+        shown = results[: job.params.evaluation.sheet_rows]
+        write_picture(path, contact_sheet([result.rows[stage] for result in shown]))
+        paths.append(path)
+    return paths
+
+
+def _length(result: CaseResult) -> int:
+    return len(next(iter(result.rows.values())).source)
+
+
 def _log_clip(job: Job, run: TrackedRun, number: int, result: CaseResult) -> None:
-    """Source, edit and truth side by side as one playable clip."""
-    row = result.row
-    together = np.concatenate([row.source, row.edit, row.truth], axis=2)
-    path = job.state.outputs / STAGE / f"clip_{number:02d}_{row.task}.mp4"
+    """Source, the edit of every stage, and truth side by side as one playable clip."""
+    rows = list(result.rows.values())
+    together = np.concatenate([rows[0].source, *(row.edit for row in rows), rows[0].truth], axis=2)
+    path = job.state.outputs / STAGE / f"clip_{number:02d}_{rows[0].task}.mp4"
     path.write_bytes(encode_clip(together, Fraction(result.fps).limit_denominator(1000)))
     run.file(path, "clips")
 

@@ -84,12 +84,20 @@ def _by_alias(job: Job, name: str, aliases: list[str]) -> RegisteredModel | None
 
 def answer_cases(job: Job, steps: Steps, stage: str) -> Receipt:
     """Answer the evaluation requests with the editor of a stage."""
-    folder = f"edits-{stage}"
-    requests_receipt = job.receipt("cases").table(EDIT_REQUESTS.name)
-    model = job.receipt(stage).model(EDITOR)
+    return _answer(job, steps, "cases", f"edits-{stage}", stage)
+
+
+def answer_requests(job: Job, steps: Steps, stage: str, maker: str) -> Receipt:
+    """Answer the requests whose edits a stage is trained on, with the editor of the stage before it."""
+    return _answer(job, steps, f"requests-{stage}", f"answers-{stage}", maker)
+
+
+def _answer(job: Job, steps: Steps, asked: str, folder: str, maker: str) -> Receipt:
+    requests_receipt = job.receipt(asked).table(EDIT_REQUESTS.name)
+    model = job.receipt(maker).model(EDITOR)
     store = job.folder(folder)
-    opened = steps.run("open editor", lambda: open_editor(job, receipt=job.receipt(stage)))
-    rows = job.folder("cases").open(requests_receipt).rows().to_pylist()
+    opened = steps.run("open editor", lambda: open_editor(job, receipt=job.receipt(maker)))
+    rows = job.folder(asked).open(requests_receipt).rows().to_pylist()
     requests = [EditRequest.from_row(row) for row in rows]
     outputs = job.state.outputs / folder
     done = steps.run(

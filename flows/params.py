@@ -13,6 +13,8 @@ from models.build import ModelParams
 from training.params import TrainingParams
 from training.spec import MediaParams
 
+QUOTE = "'"
+
 
 class ParamsError(ValueError):
     """Values that are missing, unknown or out of bounds; the message lists each with its path."""
@@ -106,7 +108,7 @@ def _fault(error: Mapping[str, Any], values: Any) -> str:
         path.append(str(part))
         place = place[part] if isinstance(place, Mapping | list) and not missing else None
     if error["type"] == "union_tag_not_found":
-        return f"{'.'.join([*path, 'name'])}: Field required"
+        return f"{'.'.join([*path, error['ctx']['discriminator'].strip(QUOTE)])}: Field required"
     return f"{'.'.join(path)}: {error['msg']}"
 
 

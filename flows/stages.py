@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flows.evaluate import evaluate_stage
+from flows.evaluate import evaluate_stages
 from flows.features import build_clips, build_evaluation_cases, build_pairs
-from flows.inference import answer_cases, edit_samples
+from flows.inference import answer_cases, answer_requests, edit_samples
 from flows.job import Job
+from flows.multi_frame import ask_edits, build_multi_frame_pairs
 from flows.steps import Steps
 from flows.training import adopt_weights, train_stage
 from stores.receipts import Receipt
@@ -28,14 +29,25 @@ CHAIN: tuple[Stage, ...] = (
     Stage("cases", "features", build_evaluation_cases),
     Stage("one", "training", lambda job, steps: train_stage(job, steps, "one")),
     Stage("edits-one", "inference", lambda job, steps: answer_cases(job, steps, "one")),
-    Stage("samples", "inference", lambda job, steps: edit_samples(job, steps, "one")),
-    Stage("evaluation", "evaluate", lambda job, steps: evaluate_stage(job, steps, "one")),
+    Stage("requests-two", "features", lambda job, steps: ask_edits(job, steps, "two")),
+    Stage("answers-two", "inference", lambda job, steps: answer_requests(job, steps, "two", maker="one")),
+    Stage("pairs-two", "features", lambda job, steps: build_multi_frame_pairs(job, steps, "two", job.receipt("adopt"))),
+    Stage("two", "training", lambda job, steps: train_stage(job, steps, "two")),
+    Stage("edits-two", "inference", lambda job, steps: answer_cases(job, steps, "two")),
+    Stage("samples", "inference", lambda job, steps: edit_samples(job, steps, "two")),
+    Stage("evaluation", "evaluate", lambda job, steps: evaluate_stages(job, steps, ("one", "two"))),
 )
 
 
-def of_flow(flow: str) -> tuple[str, ...]:
-    """Names of a flow's stages, in the order of the chain."""
-    return tuple(stage.name for stage in CHAIN if stage.flow == flow)
+# What each deployed flow runs unless it is told: pairs are encoded by the adopted autoencoder, and stage two learns
+# from edits that stage one was asked for, so a flow may need stages of another pipeline on its way.
+BY_DEFAULT: dict[str, tuple[str, ...]] = {
+    "features": ("clips", "adopt", "pairs-one", "cases"),
+    "training": ("adopt", "one", "requests-two", "answers-two", "pairs-two", "two"),
+    "inference": ("edits-one", "edits-two", "samples"),
+    "evaluate": ("evaluation",),
+    "lifecycle": tuple(stage.name for stage in CHAIN),
+}
 
 
 def run_stages(names: tuple[str, ...], job: Job, steps: Steps) -> list[Receipt]:

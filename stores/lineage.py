@@ -7,7 +7,7 @@ from typing import Any
 from stores.feature_store import FeatureStore
 from stores.model_registry.tracking import Tracking
 from stores.receipts import ReceiptError, TableReceipt
-from stores.schema import CLIPS, EDIT_PAIRS, EDITS, TRIPLES, TableSpec
+from stores.schema import CLIPS, EDIT_PAIRS, EDITS, GENERATED, TRIPLES, TableSpec
 from stores.state import State
 
 ROLES = ("pairs", "clips", "start", "autoencoder", "requests", "editor", "text_encoder")
@@ -120,9 +120,21 @@ def _pairs_node(state: State, digest: str) -> Node:
             clips = sorted({clip for row in rows for clip in row["clip_ids"]})
             makers = sorted({row["maker"] for row in rows})
             facts = (f"digest: {digest}", f"rows: {len(rows)}", f"makers: {', '.join(makers)}")
-            raw = (*_clip_nodes(state, clips), *_triple_nodes(store, {row["id"] for row in rows}))
+            ids = {row["id"] for row in rows}
+            raw = (*_clip_nodes(state, clips), *_triple_nodes(store, ids), *_answer_nodes(state, store, ids))
             return Node("table", f"{folder}/{EDIT_PAIRS.name}", facts, raw)
     return Node("table", f"pairs {digest[:12]}", ("not in this store",))
+
+
+def _answer_nodes(state: State, store: FeatureStore, pairs: set[str]) -> tuple[Node, ...]:
+    """The edits that generated pairs were made from, and the models that made those."""
+    chosen = [row for row in store.draft(GENERATED).to_pylist() if row["id"] in pairs]
+    edits = sorted({row["edit_id"] for row in chosen})
+    models = sorted({(row["model"], row["model_digest"]) for row in chosen})
+    nodes = [Node("edit", key) for key in edits[:SHOWN_CLIPS]]
+    if len(edits) > SHOWN_CLIPS:
+        nodes.append(Node("edit", f"and {len(edits) - SHOWN_CLIPS} more"))
+    return (*nodes, *(_model_node(state, name, digest) for name, digest in models))
 
 
 def _triple_nodes(store: FeatureStore, pairs: set[str]) -> tuple[Node, ...]:

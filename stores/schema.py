@@ -73,6 +73,35 @@ TRIPLES = TableSpec(
     tuple(_fields("source_uri", "source_sha256", "target_uri", "target_sha256", "licence", "author")),
 )
 
+# Which answered request the generated rows of `edit_pairs` were made from, each under the id of its pair.
+GENERATED = TableSpec(
+    "generated",
+    tuple(_fields("request_id", "edit_id", "model", "model_digest")),
+)
+
+# How answered edits were judged, each under its own id: what a filter's thresholds are chosen by.
+EDIT_SCORES = TableSpec(
+    "edit_scores",
+    (
+        *_fields("request_id", "task", "split", "reasons"),
+        *(
+            pa.field(name, pa.float64())
+            for name in (
+                "change_share",
+                "change_inside",
+                "change_outside",
+                "sharpness",
+                "colour_drift",
+                "flicker",
+                "agreement",
+                "direction",
+                "resemblance",
+                "consistency",
+            )
+        ),
+    ),
+)
+
 CONSTANTS = TableSpec(
     "constants",
     (
@@ -90,6 +119,8 @@ EDIT_REQUESTS = TableSpec(
         *_fields("purpose", "kind", "clip_uri", "instruction", "task", "settings", "scene"),
         # What a user calls the row, and where the edit is to go; both null for the pipeline's own requests.
         *_fields("name", "output_uri"),
+        # What the media show, and what the edit should: of requests whose edits become pairs, null for all others.
+        *_fields("caption", "output_caption", "split"),
         pa.field("seed", pa.int64()),
         # Encoded, or packed by `stores.frames`; packed frames know no rate of their own.
         _raw("media"),

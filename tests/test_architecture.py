@@ -48,6 +48,7 @@ HOMES = {
     "transformers": {
         "features/maskers/grounded_sam.py",
         "features/writers/causal_lm.py",
+        "models/scorers/pretrained.py",
         "models/text_encoders/frozen.py",
     },
     "typer": {"flows/cli.py"},
@@ -58,6 +59,7 @@ LIGHT = {
     "import models.build": {"diffusers"},
     "import flows.params, flows.cli": {"prefect", "lightning", "mlflow", "great_expectations", "onnxruntime"},
     "import features.writers.build, features.maskers.build": {"httpx", "onnxruntime", "torch", "transformers"},
+    "import models.scorers.build, features.edit_filter": {"transformers"},
     "import features.pairs, flows.stages": {"lightning", "great_expectations", "onnxruntime", "transformers"},
 }
 LONGEST_FILE, LONGEST_FUNCTION = 300, 60

@@ -11,7 +11,7 @@ import yaml
 
 from flows.params import Params
 from flows.settings import ROOT
-from flows.stages import CHAIN, of_flow
+from flows.stages import BY_DEFAULT, CHAIN
 from stores.receipts import ModelReceipt, Receipt, TableReceipt, receipt_path, witness_path
 from stores.state import State
 
@@ -26,8 +26,13 @@ GRAPH = {
     "cases": ["clips"],
     "one": ["pairs-one", "adopt"],
     "edits-one": ["cases", "one"],
-    "samples": ["one"],
-    "evaluation": ["cases", "one", "edits-one"],
+    "requests-two": ["clips"],
+    "answers-two": ["requests-two", "one"],
+    "pairs-two": ["clips", "adopt", "requests-two", "answers-two"],
+    "two": ["pairs-two", "adopt", "one"],
+    "edits-two": ["cases", "two"],
+    "samples": ["two"],
+    "evaluation": ["cases", "one", "edits-one", "two", "edits-two"],
 }
 FLOWS = {"features", "training", "inference", "evaluate", "lifecycle"}
 DEPLOYMENTS = PREFECT["deployments"]
@@ -111,7 +116,11 @@ def test_pretraining_is_frozen() -> None:
 
 def test_every_stage_belongs_to_a_flow() -> None:
     assert {stage.flow for stage in CHAIN} == FLOWS - {"lifecycle"}
-    assert sorted(name for flow in FLOWS for name in of_flow(flow)) == sorted(NAMES)
+    assert set(BY_DEFAULT) == FLOWS and list(BY_DEFAULT["lifecycle"]) == NAMES
+    for names in BY_DEFAULT.values():
+        assert list(names) == [name for name in NAMES if name in names], "in the order of the chain"
+    pipelines = [BY_DEFAULT[flow] for flow in FLOWS - {"lifecycle"}]
+    assert {name for names in pipelines for name in names} == set(NAMES)
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda d: d["entrypoint"])

@@ -43,6 +43,7 @@ def fit_stage(spec: TrainingSpec, state: State) -> Receipt | None:
     stage, options = spec.stage_params(), spec.training.trainer
     registry = ModelRegistry(Tracking(state))
     network, config = start_network(spec, registry)
+    inherited = None if stage.fit_predictor or spec.kind == "base" else _inherited_predictor(spec, registry)
     table = open_pairs(spec, state, config)
     if spec.kind == "base" and isinstance(network.backbone, MovieGenTransformer):
         network.backbone.set_spread(table.spread(TRAIN, SPREAD_ROWS))
@@ -71,7 +72,7 @@ def fit_stage(spec: TrainingSpec, state: State) -> Receipt | None:
             return None
         network.load_state_dict(weights)
         figures = {k: round(float(v), 5) for k, v in trainer.validate(module, validation, verbose=False)[0].items()}
-        return _register(spec, run, registry, table, weights, config, figures, autoencoder_file)
+        return _register(spec, run, registry, table, weights, config, figures, autoencoder_file, inherited)
 
 
 def start_network(spec: TrainingSpec, registry: ModelRegistry) -> tuple[nn.Module, NetworkConfig]:
@@ -117,10 +118,28 @@ def _apply_options(network: nn.Module, spec: TrainingSpec) -> None:
         network.compile()
 
 
-def _fit_predictor(spec: TrainingSpec, table: PairTable) -> tuple[TaskPredictor, dict[str, float]]:
-    text, tasks = table.instructions(TRAIN)
+def _inherited_predictor(spec: TrainingSpec, registry: ModelRegistry) -> TaskPredictor:
+    """That of the editor the stage starts from.
+
+    Raises:
+        ValueError: the stage starts from a base, which has none.
+    """
+    start = spec.inputs["start"]
+    if EDITOR not in start.models:
+        raise ValueError(
+            f"stage {spec.stage!r} starts from {spec.stage_params().start!r}, which has no task predictor to hand on: "
+            f"set training.stages.{spec.stage}.fit_predictor to true"
+        )
+    folder = registry.fetch(start.model(EDITOR)).folder
+    return load_editor(load_bundle(folder / "editor.safetensors", EDITOR)).predictor
+
+
+def _predictor(
+    spec: TrainingSpec, table: PairTable, inherited: TaskPredictor | None
+) -> tuple[TaskPredictor, dict[str, float]]:
+    """The inherited one, or one fitted on the stage's instructions, with its accuracy on held-out wordings."""
     params = spec.training.predictor
-    predictor = fit_predictor(text, tasks, params.steps, params.weight_decay)
+    predictor = inherited or fit_predictor(*table.instructions(TRAIN), params.steps, params.weight_decay)
     held_text, held_tasks = table.instructions(VALIDATION)
     accuracy = (predictor.predict(held_text) == held_tasks).float().mean()
     return predictor, {"predictor_accuracy": round(float(accuracy), 4)}
@@ -128,7 +147,7 @@ def _fit_predictor(spec: TrainingSpec, table: PairTable) -> tuple[TaskPredictor,
 
 def _register(
     spec: TrainingSpec, run: TrackedRun, registry: ModelRegistry, table: PairTable, weights: Mapping[str, Tensor],
-    config: NetworkConfig, figures: dict[str, float], autoencoder_file: Path,
+    config: NetworkConfig, figures: dict[str, float], autoencoder_file: Path, inherited: TaskPredictor | None,
 ) -> Receipt:  # fmt: skip
     parents = {
         "pairs": spec.inputs["pairs"].table("edit_pairs").digest,
@@ -143,7 +162,7 @@ def _register(
         stripped = {key.removeprefix("backbone."): value for key, value in weights.items()}
         bundle = base_bundle(stripped, config, lineage)
     else:
-        predictor, accuracy = _fit_predictor(spec, table)
+        predictor, accuracy = _predictor(spec, table, inherited)
         figures = figures | accuracy
         bundle = editor_bundle(weights, predictor, config, lineage)
     run.metrics(figures, spec.stage_params().steps)

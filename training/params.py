@@ -69,7 +69,8 @@ class StageParams(Block):
 
     `start` is `base`, the name of an earlier stage, `shipped` for the editor that comes with the project, or null for
     fresh weights. `time_mean` moves the flow times that are trained on: 0 is the paper's; below it more noise is seen,
-    where a place shows nothing of its own and has to be told from its neighbours.
+    where a place shows nothing of its own and has to be told from its neighbours. `fit_predictor` says whether the task
+    predictor is fitted on this stage's instructions, or handed on from the editor it starts from.
     """
 
     start: str | None
@@ -80,6 +81,7 @@ class StageParams(Block):
     random_positions: bool
     time_mean: float
     gate_rate: float = Field(gt=0)
+    fit_predictor: bool
     optimizer: OptimizerParams
 
     @model_validator(mode="after")

@@ -35,6 +35,12 @@ features:
   geometry: {resolution: 32, clip_frames: 8}
   pairs:
     one: {image_edit: 24, text_to_video: 6, validation_share: 0.2, shard: 12}
+    two: {text_to_video: 4, validation_share: 0.25, shard: 8}
+  multi_frame:
+    animated: {requests: 12, tasks: {add: 1, global: 2}, least_accepted: 4}
+    segmentation: {clips: 6, masker: {least_confidence: 0.0, least_steadiness: 0.0, threads: 1}}
+  filter:
+    thresholds: {least_change_share: 0.0, least_change_inside: null, least_sharpness: null, most_colour_drift: null}
   cases: {pictures: 4, clips: 2, framewise_clips: 1}
 training:
   trainer: {validate_every: 4, checkpoint_every: 2, preview_every: 4}
@@ -44,6 +50,13 @@ training:
       groups:
         image_edit: {batch: 4}
         text_to_video: {batch: 2}
+      optimizer: {warmup_steps: 2}
+    two:
+      steps: 4
+      groups:
+        text_to_video: {batch: 2}
+        animated: {batch: 2}
+        segmentation: {batch: 2}
       optimizer: {warmup_steps: 2}
   predictor: {steps: 10}
 inference: {num_inference_steps: 2, resolution: 32, window_frames: 8, window_overlap: 2}
@@ -141,7 +154,8 @@ def tiny_checkout(root: Path) -> Checkout:
         else:
             shutil.copy(source, target)
     raw_folder(root / "data", photos=PHOTOS, clips=CLIPS)
-    shutil.copytree(ROOT / "data" / "cutouts", root / "data" / "cutouts")
+    for name in ("cutouts", "pretrained"):
+        shutil.copytree(ROOT / "data" / name, root / "data" / name)
     _copy_samples(root / "data" / "samples")
     (root / "params.yaml").write_text(resolve((ROOT / "params.yaml").read_text(), SMALL))
     checkout = Checkout(root)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from features.animated import TooFewEditsError
 from flows import lifecycle
 from flows.stages import CHAIN, run_stages
 from flows.steps import PlainSteps
@@ -26,13 +27,16 @@ from stores.lineage import trace
 from stores.model_registry.models import ModelRegistry
 from stores.model_registry.tracking import Tracking
 from stores.receipts import ModelReceipt, Receipt, ReceiptError, load_receipt, save_receipt, witness_path
-from stores.schema import EDITS
+from stores.schema import EDIT_PAIRS, EDITS, GENERATED
 from stores.state import State, StateBusyError
 from tests.flows import checkout as tiny
 from tests.flows.checkout import Checkout, Made
 
 NAMES = [stage.name for stage in CHAIN]
-SYSTEMS = {"copy", "copy_ae", "ceiling", "mean_fill", "wrong_instruction", "one", "one_framewise", "one_true_task"}
+REFERENCES = {"copy", "copy_ae", "ceiling", "mean_fill"}
+STAGES = ("one", "two")
+SYSTEMS = REFERENCES | {"wrong_instruction", "one_wrong_instruction"}
+SYSTEMS |= {f"{stage}{end}" for stage in STAGES for end in ("", "_framewise", "_true_task")}
 OPEN_GATE = tuple(
     f"training.gate.{key}"
     for key in ("min_success=0", "max_wrong_instruction_success=1", "max_keep_gap_db=99", "max_colour_drift=255")
@@ -50,6 +54,9 @@ MOMENTS = (
     "one: step 2/",
     "one: step 4/",
     "answer requests",
+    "write requests",
+    "encode generated shard",
+    "two: step 2/",
     "edit samples",
     "score cases",
 )
@@ -107,15 +114,17 @@ def test_the_evaluation_has_all_systems_and_its_references_are_plausible(made: M
     assert systems["ceiling"]["success"] >= 0.5
     assert systems["ceiling"]["edit_psnr"] > max(systems[name]["edit_psnr"] for name in ("copy", "mean_fill", "one"))
     assert systems["copy"]["keep_psnr"] == 50
-    assert systems["one"]["cases"] == 6 and systems["one_framewise"]["cases"] == 1
+    for stage in STAGES:
+        assert systems[stage]["cases"] == 6 and systems[f"{stage}_framewise"]["cases"] == 1
 
 
 def test_people_find_a_sheet_clips_and_a_report(made: Made) -> None:
     outputs = made.checkout.root / "outputs"
-    assert (outputs / "evaluation" / "sheet.png").stat().st_size > 10_000
+    for sheet in ("sheet.png", "sheet-one.png"):
+        assert (outputs / "evaluation" / sheet).stat().st_size > 10_000
     assert list((outputs / "evaluation").glob("clip_*.mp4")) and list((outputs / "edits-one").glob("*.mp4"))
     assert (outputs / "samples" / "report.html").is_file()
-    for stage in ("clips", "pairs-one", "cases"):
+    for stage in ("clips", "pairs-one", "cases", "pairs-two"):
         assert "Published: " in (outputs / "checks" / stage / "report.html").read_text()
 
 
@@ -123,7 +132,10 @@ def test_run_again_nothing_changes_and_nothing_is_added(made: Made) -> None:
     state = made.checkout.job().state
     before = contents(state)
     with threads(1):  # as many as the first run had
-        run_stages(("edits-one", "samples", "evaluation"), made.checkout.job(), PlainSteps())
+        run_stages(
+            ("edits-one", "requests-two", "answers-two", "pairs-two", "samples", "evaluation"),
+            made.checkout.job(), PlainSteps(),
+        )  # fmt: skip
     assert made.checkout.receipts() == made.receipts
     assert contents(state) == before
 
@@ -133,11 +145,47 @@ def test_an_edit_is_traced_back_to_raw_files(made: Made) -> None:
     (edit, *_) = FeatureStore(state.store, "edits-one").draft(EDITS, ["id"])["id"].to_pylist()
     tree = trace(state, edit)
     assert [node.name for node in tree.made_from if node.kind == "model"] == ["editor version 2"]
-    # The first is the shipped one, from which the stage started.
-    assert {"autoencoder version 1", "base version 1", "editor version 1"} <= {node.name for node in tree.find("model")}
+    # The first is the shipped one, from which the stage started; its card tells what that went on from.
+    assert {"autoencoder version 1", "editor version 1"} <= {node.name for node in tree.find("model")}
     files = {node.name for node in tree.find("file")}
     assert files and all(name.startswith(("photos/photos.parquet#", "clips/")) for name in files)
     assert f"digest: {receipts(made)['pairs-one'].tables['edit_pairs'].digest}" in tree.text()
+
+
+def test_an_edit_of_stage_two_leads_to_the_edits_it_learned_from_and_the_model_that_made_them(made: Made) -> None:
+    state = made.checkout.job().state
+    (edit, *_) = FeatureStore(state.store, "edits-two").draft(EDITS, ["id"])["id"].to_pylist()
+    pairs = next(node for node in trace(state, edit).find("table") if node.name.startswith("pairs-two/"))
+    assert {node.name for node in pairs.made_from if node.kind == "model"} == {"editor version 2"}
+    answers = set(FeatureStore(state.store, "answers-two").draft(EDITS, ["id"])["id"].to_pylist())
+    told = [node.name for node in pairs.made_from if node.kind == "edit" and not node.name.startswith("and ")]
+    assert told and set(told) <= answers
+
+
+def test_animated_targets_come_only_from_edits_that_were_answered(made: Made) -> None:
+    """Never from the composer, which knows the truth."""
+    root = made.checkout.job().state.store
+    rows = FeatureStore(root, "pairs-two").draft(EDIT_PAIRS, ["id", "group", "maker"]).to_pylist()
+    answered = {row["id"]: row["model_digest"] for row in FeatureStore(root, "answers-two").draft(EDITS).to_pylist()}
+    origin = {row["id"]: row for row in FeatureStore(root, "pairs-two").draft(GENERATED).to_pylist()}
+    animated = [row for row in rows if row["group"] == "animated"]
+    assert animated and {row["id"] for row in animated} == set(origin)
+    for row in animated:
+        assert answered[origin[row["id"]]["edit_id"]] == origin[row["id"]]["model_digest"] == row["maker"]
+        assert row["maker"] == receipts(made)["one"].model(EDITOR).digest
+
+
+def test_too_few_accepted_edits_stop_stage_two_and_say_why(made: Made) -> None:
+    strict = ("features.multi_frame.animated.least_accepted=99", "features.filter.thresholds.least_change_share=0.99")
+    with pytest.raises(
+        TooFewEditsError, match=r"accepted, 99 are needed; rejected: \d+ x share of changed pixels below"
+    ):
+        run_stages(("pairs-two",), made.checkout.job(*strict), PlainSteps())
+    report = made.checkout.root / "outputs" / "checks" / "pairs-two" / "filter.md"
+    assert "share of changed pixels below 0.99" in report.read_text()
+    with threads(1):
+        run_stages(("pairs-two",), made.checkout.job(), PlainSteps())
+    assert made.checkout.receipts() == made.receipts
 
 
 @pytest.fixture
@@ -155,8 +203,10 @@ def empty(made: Made) -> Iterator[State]:
         ("pairs-one", "rerun stage 'adopt'"),
         ("cases", "rerun stage 'clips'"),
         ("edits-one", "rerun stage 'one'"),
-        ("samples", "rerun stage 'one'"),
-        ("evaluation", "rerun stage 'one'"),
+        ("answers-two", "rerun stage 'one'"),
+        ("pairs-two", "rerun stage 'adopt'"),
+        ("samples", "rerun stage 'two'"),
+        ("evaluation", "rerun stage 'two'"),
     ],
 )
 def test_content_that_is_gone_names_the_stage_to_rerun(made: Made, empty: State, stage: str, reason: str) -> None:
@@ -169,15 +219,15 @@ def test_a_missing_receipt_names_the_stage_to_run(made: Made) -> None:
     for stage, needed in (("pairs-one", "adopt"), ("cases", "clips"), ("one", "adopt"), ("edits-one", "cases")):
         with pytest.raises(ReceiptError, match=f"run stage '{needed}' first"):
             run_stages((stage,), job, PlainSteps())
-    with pytest.raises(ValueError, match=r"unknown stages \['two'\]; known: clips, adopt"):
-        run_stages(("clips", "two"), job, PlainSteps())
+    with pytest.raises(ValueError, match=r"unknown stages \['four'\]; known: clips, adopt"):
+        run_stages(("clips", "four"), job, PlainSteps())
 
 
 @pytest.mark.parametrize(
     "told, reason",
     [
         (("cases",), "clips.json: no receipt; run stage 'clips' first"),
-        (("two",), "unknown stages"),
+        (("four",), "unknown stages"),
         (("--params", "none.yaml"), "none.yaml: no such parameter file"),
         (("--set", "seeds=1"), "no key 'seeds'"),
     ],
@@ -209,7 +259,7 @@ def test_a_busy_state_root_is_refused(made: Made) -> None:
 def test_the_candidate_is_registered_and_only_the_gate_makes_a_champion(made: Made) -> None:
     state = made.checkout.job().state
     registry = ModelRegistry(Tracking(state))
-    editor = receipts(made)["one"].model(EDITOR)
+    editor = receipts(made)["two"].model(EDITOR)
     candidate = registry.fetch_alias(EDITOR, "candidate")
     assert candidate is not None and candidate.digest == editor.digest
     assert "success is" in candidate.tags["gate"] and registry.fetch_alias(EDITOR, "champion") is None
@@ -218,7 +268,7 @@ def test_the_candidate_is_registered_and_only_the_gate_makes_a_champion(made: Ma
         (receipt,) = run_stages(("evaluation",), made.checkout.job(*OPEN_GATE), PlainSteps())
         champion = registry.fetch_alias(EDITOR, "champion")
         assert champion is not None and champion.digest == editor.digest and champion.tags["gate"] == "accepted"
-        assert receipt.figures["champion"] and not receipts(made)["evaluation"].figures["champion"]
+        assert receipt.figures["champion"] == "two" and receipts(made)["evaluation"].figures["champion"] is None
     finally:
         _restore(state, registry, editor, candidate.tags["gate"], made, metrics)
 

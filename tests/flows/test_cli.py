@@ -174,6 +174,12 @@ def test_lineage_tells_model_tables_and_files(run: Run, made: Made) -> None:
     edit = store.draft(EDITS, ["id"])["id"].to_pylist()[0]
     result = run("lineage", edit[:16])
     assert result.exit_code == 0, result.output
-    for told in (f"edit: edits-one/{edit}", "model: editor version 1", "model: base version 1", "file: ", "sha256: "):
+    for told in (
+        f"edit: edits-one/{edit}",
+        "model: editor version 1",
+        "model: autoencoder version 1",
+        "file: ",
+        "sha256: ",
+    ):
         assert told in result.stdout
     assert "0 edits begin with 'zzz'" in refused(run("lineage", "zzz"))
