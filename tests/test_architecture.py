@@ -32,6 +32,7 @@ HOMES = {
     "mlflow": {"stores/model_registry/"},
     "onnxruntime": {"features/masks.py"},
     "PIL": {
+        "features/affine.py",
         "features/masks.py",
         "features/pictures.py",
         "features/raw.py",

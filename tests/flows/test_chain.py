@@ -16,18 +16,15 @@ from typing import Any
 import pytest
 import yaml
 
-from features.animated import TooFewEditsError
 from flows import lifecycle
 from flows.stages import CHAIN, run_stages
 from flows.steps import PlainSteps
 from flows.workers import threads
 from models.build import AUTOENCODER, EDITOR
 from stores.feature_store import FeatureStore
-from stores.lineage import trace
 from stores.model_registry.models import ModelRegistry
 from stores.model_registry.tracking import Tracking
 from stores.receipts import ModelReceipt, Receipt, ReceiptError, load_receipt, save_receipt, witness_path
-from stores.schema import EDIT_PAIRS, EDITS, GENERATED
 from stores.state import State, StateBusyError
 from tests.flows import checkout as tiny
 from tests.flows.checkout import Checkout, Made
@@ -138,54 +135,6 @@ def test_run_again_nothing_changes_and_nothing_is_added(made: Made) -> None:
         )  # fmt: skip
     assert made.checkout.receipts() == made.receipts
     assert contents(state) == before
-
-
-def test_an_edit_is_traced_back_to_raw_files(made: Made) -> None:
-    state = made.checkout.job().state
-    (edit, *_) = FeatureStore(state.store, "edits-one").draft(EDITS, ["id"])["id"].to_pylist()
-    tree = trace(state, edit)
-    assert [node.name for node in tree.made_from if node.kind == "model"] == ["editor version 2"]
-    # The first is the shipped one, from which the stage started; its card tells what that went on from.
-    assert {"autoencoder version 1", "editor version 1"} <= {node.name for node in tree.find("model")}
-    files = {node.name for node in tree.find("file")}
-    assert files and all(name.startswith(("photos/photos.parquet#", "clips/")) for name in files)
-    assert f"digest: {receipts(made)['pairs-one'].tables['edit_pairs'].digest}" in tree.text()
-
-
-def test_an_edit_of_stage_two_leads_to_the_edits_it_learned_from_and_the_model_that_made_them(made: Made) -> None:
-    state = made.checkout.job().state
-    (edit, *_) = FeatureStore(state.store, "edits-two").draft(EDITS, ["id"])["id"].to_pylist()
-    pairs = next(node for node in trace(state, edit).find("table") if node.name.startswith("pairs-two/"))
-    assert {node.name for node in pairs.made_from if node.kind == "model"} == {"editor version 2"}
-    answers = set(FeatureStore(state.store, "answers-two").draft(EDITS, ["id"])["id"].to_pylist())
-    told = [node.name for node in pairs.made_from if node.kind == "edit" and not node.name.startswith("and ")]
-    assert told and set(told) <= answers
-
-
-def test_animated_targets_come_only_from_edits_that_were_answered(made: Made) -> None:
-    """Never from the composer, which knows the truth."""
-    root = made.checkout.job().state.store
-    rows = FeatureStore(root, "pairs-two").draft(EDIT_PAIRS, ["id", "group", "maker"]).to_pylist()
-    answered = {row["id"]: row["model_digest"] for row in FeatureStore(root, "answers-two").draft(EDITS).to_pylist()}
-    origin = {row["id"]: row for row in FeatureStore(root, "pairs-two").draft(GENERATED).to_pylist()}
-    animated = [row for row in rows if row["group"] == "animated"]
-    assert animated and {row["id"] for row in animated} == set(origin)
-    for row in animated:
-        assert answered[origin[row["id"]]["edit_id"]] == origin[row["id"]]["model_digest"] == row["maker"]
-        assert row["maker"] == receipts(made)["one"].model(EDITOR).digest
-
-
-def test_too_few_accepted_edits_stop_stage_two_and_say_why(made: Made) -> None:
-    strict = ("features.multi_frame.animated.least_accepted=99", "features.filter.thresholds.least_change_share=0.99")
-    with pytest.raises(
-        TooFewEditsError, match=r"accepted, 99 are needed; rejected: \d+ x share of changed pixels below"
-    ):
-        run_stages(("pairs-two",), made.checkout.job(*strict), PlainSteps())
-    report = made.checkout.root / "outputs" / "checks" / "pairs-two" / "filter.md"
-    assert "share of changed pixels below 0.99" in report.read_text()
-    with threads(1):
-        run_stages(("pairs-two",), made.checkout.job(), PlainSteps())
-    assert made.checkout.receipts() == made.receipts
 
 
 @pytest.fixture

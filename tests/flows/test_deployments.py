@@ -19,7 +19,10 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
+from flows.stages import BY_DEFAULT
 from tests.flows.checkout import Checkout, Made, ended_well
+
+NAMES = BY_DEFAULT["lifecycle"]
 
 T = TypeVar("T")
 PATIENCE = 150  # seconds until a thing that never happens is given up
@@ -162,7 +165,7 @@ def test_a_deployment_runs_with_overrides_and_dvc_like_stages_follow(deployed: s
     run = wait_for(lambda: completed(deployed, "daily"), "the run that was asked for")
     assert not run["auto_scheduled"] and run["parameters"]["overrides"] == OVERRIDES
     assert set(checkout.receipts("var/deploy")) == {"clips", "adopt", "pairs-one", "cases"}
-    rest = STAGES[STAGES.index("one") :]
+    rest = NAMES[NAMES.index("one") :]
     checkout.chain(*rest, "--state", "var/deploy", PREFECT_API_URL=deployed)
     assert checkout.receipts("var/deploy") == made.receipts
 
