@@ -17,11 +17,17 @@ PURPOSE = "evaluate"
 # Variants of a case's request: as a user would ask, with the true task id, with another case's instruction, and frame
 # by frame, which is what a single-frame editor can do on clips.
 AS_ASKED, TRUE_TASK, WRONG, FRAMEWISE = "as_asked", "true_task", "wrong_instruction", "framewise"
+VARIANTS = (AS_ASKED, TRUE_TASK, WRONG, FRAMEWISE)
 
 
 def request_name(variant: str, case_id: str, frame: int | None = None) -> str:
     """What a request of a case is called; evaluation finds it again by this name."""
     return f"{variant}/{case_id}" if frame is None else f"{variant}/{case_id}/{frame:04d}"
+
+
+def variant_of(name: str) -> str:
+    """Which variant of its case a request is."""
+    return name.partition("/")[0]
 
 
 def build_cases(setting: ComposeSetting, tasks: Sequence[str], store: FeatureStore) -> list[str]:

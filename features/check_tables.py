@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from features.instruction_tasks import tasks_told
 from features.pair_rows import COMPOSER
-from features.plan import ANIMATED, SEGMENTATION
+from features.plan import ANIMATED, BACKTRANSLATED, SEGMENTATION
 from models.tasks import Task
 from stores.frames import PackedFramesError, unpack_frames
 from stores.schema import CASES, CLIPS, EDIT_PAIRS, TableSpec
@@ -18,7 +18,7 @@ from stores.schema import CASES, CLIPS, EDIT_PAIRS, TableSpec
 TEXT_TO_VIDEO = Task.TEXT_TO_VIDEO.label
 HALF = 2  # bytes of a float16
 ROWS_AT_ONCE = 256
-GENERATED_GROUPS = (ANIMATED, SEGMENTATION)  # made from clips of ours, whoever made them
+GENERATED_GROUPS = (ANIMATED, SEGMENTATION, BACKTRANSLATED)  # made from clips of ours, whoever made them
 SCORES = ("fps", "sharpness", "brightness", "contrast", "motion", "black_share", "frozen_share", "cut")
 
 

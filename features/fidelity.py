@@ -8,7 +8,7 @@ import numpy as np
 
 from features.check_tables import PairChecks
 from features.encode import PairEncoder
-from features.multi_frame import Making
+from features.generated import Making
 from features.pair_rows import Triple
 from features.pairs import PairSetting, make_triple
 from features.plan import GROUPS, PlannedRow
@@ -20,15 +20,18 @@ Triples = Mapping[str, Callable[[], Triple]]  # by the id of their row, made whe
 
 
 def pair_checks(
-    rows: Sequence[PlannedRow], setting: PairSetting, store: FeatureStore, imported: int = 0,
+    rows: Sequence[PlannedRow], setting: PairSetting, store: FeatureStore, taken: int = 0,
     generated: Sequence[Making] = (),
 ) -> PairChecks:  # fmt: skip
-    """What the pairs of a plan must agree with, with imported and generated ones beside; some are decoded again."""
+    """What pairs must agree with: those of a plan, generated ones, and so many that were taken over as they are.
+
+    Some of those made here are decoded again.
+    """
     geometry, encoder = setting.compose.params.geometry, setting.encoder
     lengths = {"picture": 1, "video": geometry.clip_frames}
     per_group = setting.compose.params.checks.decoded_rows
     return PairChecks(
-        rows=len(rows) + imported + len(generated),
+        rows=len(rows) + taken + len(generated),
         shapes={kind: encoder.latent_shape(frames, geometry.resolution) for kind, frames in lengths.items()},
         text_widths=encoder.text_widths,
         decoded=decoded_psnr(sampled(rows, setting, per_group, generated), encoder, store),

@@ -123,6 +123,23 @@ class MultiFrameParams(Block):
     segmentation: SegmentationParams
 
 
+class BacktranslatedParams(Block):
+    """What stage three is trained on beside earlier pairs (Movie Gen Edit, section 5.1.4).
+
+    An editor is asked to edit so many clips, a `composed_share` of them with objects put on; `tasks` are weights. With
+    `backwards` false the edits themselves are the targets: plain tuning, which the paper compares with. All pairs of
+    the stage `replay` are taken over, so that they can be trained on again.
+    """
+
+    requests: PositiveInt
+    tasks: dict[str, PositiveInt]
+    composed_share: float = Field(ge=0, le=1)
+    writer: WriterConfig
+    backwards: bool
+    least_accepted: PositiveInt
+    replay: str
+
+
 class EditFilterParams(Block):
     """Thresholds on the scores of a generated edit, each null for off.
 
@@ -183,6 +200,7 @@ class FeaturesParams(Block):
     scenes: ScenesParams
     pairs: dict[str, PairsParams]
     multi_frame: MultiFrameParams
+    backtranslated: BacktranslatedParams
     filter: FilterParams
     cases: CasesParams
     checks: CheckParams

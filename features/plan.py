@@ -8,9 +8,10 @@ import numpy as np
 from features.params import PairsParams
 
 IMAGE_EDIT, TEXT_TO_IMAGE, TEXT_TO_VIDEO = "image_edit", "text_to_image", "text_to_video"
-ANIMATED, SEGMENTATION = "animated", "segmentation"
-GROUPS = (IMAGE_EDIT, TEXT_TO_IMAGE, TEXT_TO_VIDEO, ANIMATED, SEGMENTATION)  # only appended: seeds depend on the order
-MOVING = (TEXT_TO_VIDEO, ANIMATED, SEGMENTATION)  # groups of clips; the others are of pictures
+ANIMATED, SEGMENTATION, BACKTRANSLATED = "animated", "segmentation", "backtranslated"
+# Only appended to: seeds depend on the order.
+GROUPS = (IMAGE_EDIT, TEXT_TO_IMAGE, TEXT_TO_VIDEO, ANIMATED, SEGMENTATION, BACKTRANSLATED)
+MOVING = (TEXT_TO_VIDEO, ANIMATED, SEGMENTATION, BACKTRANSLATED)  # groups of clips; the others are of pictures
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,57 @@
 Movie Gen Edit, section 5.1.3: it brings real motion, which animated frames have none of.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
 import numpy as np
 
 from features.composer import Scene
+from features.generated import Making
 from features.maskers.composed import ComposedMasker
 from features.maskers.marking import mark_as_told
 from features.maskers.protocol import Masker, MaskRejected, MaskTrack
-from features.pair_rows import Triple
-from features.plan import PlannedRow
+from features.pair_rows import PairRow, Triple
+from features.params import SegmentationParams
+from features.plan import SEGMENTATION, PlannedRow, plan_group
 from features.setting import ComposeSetting
 from features.tasks.draft import Materials, draw_scene
 from features.tasks.marks import spoken
+from stores.schema import content_id
 
 TASK = "segment"
+
+
+def plan_marked(params: SegmentationParams, validation_share: float) -> list[PlannedRow]:
+    """Which clips have a thing marked."""
+    return plan_group(SEGMENTATION, params.clips, validation_share, {TASK: 1})
+
+
+@dataclass(frozen=True)
+class SegmentSetting:
+    """What clips are marked with; `made_with` is a digest of code and encoders."""
+
+    stage: str
+    made_with: str
+    compose: ComposeSetting
+    masker: Masker
+    composed_share: float
+
+    def row_id(self, row: PlannedRow) -> str:
+        who = (self.made_with, self.masker.revision, self.composed_share, self.compose.values())
+        return content_id(SEGMENTATION, self.stage, self.compose.seed, row.number, row.split, *who)
+
+    def row(self, row: PlannedRow) -> PairRow | MaskRejected:
+        made = marked_clip(row, self.compose, self.masker, self.composed_share)
+        if isinstance(made, MaskRejected):
+            return made
+        return PairRow(self.row_id(row), self.stage, SEGMENTATION, row.split, self.masker.revision, made)
+
+
+def marked_makings(rows: Iterable[PlannedRow], setting: SegmentSetting) -> list[Making]:
+    """Every planned clip, marked if the masker finds its thing."""
+    return [Making(setting.row_id(row), SEGMENTATION, partial(setting.row, row)) for row in rows]
 
 
 def marked_clip(

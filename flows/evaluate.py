@@ -44,7 +44,7 @@ class CaseResult:
 def evaluate_stages(job: Job, steps: Steps, stages: Sequence[str]) -> Receipt:
     """Score the edits of some stages on the held-out cases, write `metrics/evaluation.json`, ask the gate of each.
 
-    The last accepted one becomes champion.
+    Of those that are accepted, the one that succeeds most often becomes champion, the later one of two alike.
     """
     cases = job.receipt("cases").table(CASES.name)
     edits = {stage: job.receipt(f"edits-{stage}").table(EDITS.name) for stage in stages}
@@ -58,10 +58,12 @@ def evaluate_stages(job: Job, steps: Steps, stages: Sequence[str]) -> Receipt:
     parents = {"cases": cases.digest} | {f"edits-{stage}": table.digest for stage, table in edits.items()}
     parents |= {f"editor-{stage}": job.receipt(stage).model(EDITOR).digest for stage in stages}
     accepted = [stage for stage in stages if decisions[stage].accepted]
+    # Scored on the same cases, so they compare: a later stage need not be a better one.
+    champion = max(reversed(accepted), key=lambda stage: report.systems[stage].overall.success or 0.0, default=None)
     figures = {
         "cases": len(results),
         "success": report.systems[stages[-1]].overall.success,
-        "champion": accepted[-1] if accepted else None,
+        "champion": champion,
     }
     receipt = Receipt(stage=STAGE, parents=parents, figures=figures)
     key = job.key(STAGE, CODE, params.model_dump(), parents)
@@ -72,7 +74,7 @@ def evaluate_stages(job: Job, steps: Steps, stages: Sequence[str]) -> Receipt:
         _log(job, run, report, told, results)
         run.tags(lineage_tags(receipt))
         for stage in stages:
-            _promote(job, stage, decisions[stage])
+            _promote(job, stage, decisions[stage], is_champion=stage == champion)
         steps.note("evaluation", f"{told}\n{run.link()}\n")
     save_receipt(receipt, job.state)
     return receipt
@@ -212,13 +214,13 @@ def _log_clip(job: Job, run: TrackedRun, number: int, result: CaseResult) -> Non
     run.file(path, "clips")
 
 
-def _promote(job: Job, stage: str, decision: GateDecision) -> None:
+def _promote(job: Job, stage: str, decision: GateDecision, is_champion: bool) -> None:
     registry = ModelRegistry(Tracking(job.state))
     model = job.receipt(stage).model(EDITOR)
     verdict_tag = "accepted" if decision.accepted else "; ".join(decision.reasons)
     registry.annotate(model, {"gate": verdict_tag})
     registry.promote(model, CANDIDATE)
-    if decision.accepted:
+    if is_champion:
         registry.promote(model, CHAMPION)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from features.cases import VARIANTS, variant_of
 from flows.job import Job
 from flows.revision import code_digest
 from flows.settings import ROOT
@@ -82,9 +83,9 @@ def _by_alias(job: Job, name: str, aliases: list[str]) -> RegisteredModel | None
     return next((model for alias in aliases if (model := registry.fetch_alias(name, alias))), None)
 
 
-def answer_cases(job: Job, steps: Steps, stage: str) -> Receipt:
-    """Answer the evaluation requests with the editor of a stage."""
-    return _answer(job, steps, "cases", f"edits-{stage}", stage)
+def answer_cases(job: Job, steps: Steps, stage: str, variants: tuple[str, ...] = VARIANTS) -> Receipt:
+    """Answer the evaluation requests, or some variants of them, with the editor of a stage."""
+    return _answer(job, steps, "cases", f"edits-{stage}", stage, variants)
 
 
 def answer_requests(job: Job, steps: Steps, stage: str, maker: str) -> Receipt:
@@ -92,13 +93,15 @@ def answer_requests(job: Job, steps: Steps, stage: str, maker: str) -> Receipt:
     return _answer(job, steps, f"requests-{stage}", f"answers-{stage}", maker)
 
 
-def _answer(job: Job, steps: Steps, asked: str, folder: str, maker: str) -> Receipt:
+def _answer(
+    job: Job, steps: Steps, asked: str, folder: str, maker: str, variants: tuple[str, ...] | None = None
+) -> Receipt:
     requests_receipt = job.receipt(asked).table(EDIT_REQUESTS.name)
     model = job.receipt(maker).model(EDITOR)
     store = job.folder(folder)
     opened = steps.run("open editor", lambda: open_editor(job, receipt=job.receipt(maker)))
     rows = job.folder(asked).open(requests_receipt).rows().to_pylist()
-    requests = [EditRequest.from_row(row) for row in rows]
+    requests = [EditRequest.from_row(row) for row in rows if variants is None or variant_of(row["name"]) in variants]
     outputs = job.state.outputs / folder
     done = steps.run(
         "answer requests", lambda: answer(requests, opened.editor, store, outputs, code=code_digest(*CODE))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from flows.settings import ROOT
+from flows.stages import STAGES
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-STAGES = ("one", "two", "three")
 COLUMNS = {"success": "success", "edit_psnr": "edit PSNR (dB)", "keep_psnr": "keep PSNR (dB)", "colour_drift": "drift"}
 
 

@@ -55,6 +55,7 @@ def train_stage(job: Job, steps: Steps, stage: str) -> Receipt:
         "autoencoder": job.receipt("adopt"),
         "pairs": job.receipt(f"pairs-{stage}"),
         "start": _start(job, str(job.params.training.stages[stage].start)),
+        "base": _start(job, BASE),
     }
     receipt = steps.run(f"train {stage}", lambda: train(job, spec_of(job, "editor", stage, f"stage-{stage}", inputs)))
     registry = ModelRegistry(Tracking(job.state))

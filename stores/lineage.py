@@ -23,10 +23,20 @@ class Node:
     facts: tuple[str, ...] = ()
     made_from: tuple["Node", ...] = ()
 
-    def text(self, indent: str = "") -> str:
-        """As an indented tree."""
-        lines = [f"{indent}{self.kind}: {self.name}", *(f"{indent}    {fact}" for fact in self.facts)]
-        return "\n".join([*lines, *(node.text(indent + "  ") for node in self.made_from)])
+    def text(self) -> str:
+        """As an indented tree; what a thing was made from is told where it first occurs."""
+        return "\n".join(self._lines("", set()))
+
+    def _lines(self, indent: str, told: set[str]) -> Iterator[str]:
+        head = f"{self.kind}: {self.name}"
+        if self.made_from and head in told:
+            yield f"{indent}{head}, as above"
+            return
+        told.add(head)
+        yield indent + head
+        yield from (f"{indent}    {fact}" for fact in self.facts)
+        for node in self.made_from:
+            yield from node._lines(indent + "  ", told)
 
     def find(self, kind: str) -> Iterator["Node"]:
         """All nodes of a kind in the tree."""

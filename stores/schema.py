@@ -120,7 +120,7 @@ EDIT_REQUESTS = TableSpec(
         # What a user calls the row, and where the edit is to go; both null for the pipeline's own requests.
         *_fields("name", "output_uri"),
         # What the media show, and what the edit should: of requests whose edits become pairs, null for all others.
-        *_fields("caption", "output_caption", "split"),
+        *_fields("caption", "output_caption", "split", "inverse_instruction", "inverse_task"),
         pa.field("seed", pa.int64()),
         # Encoded, or packed by `stores.frames`; packed frames know no rate of their own.
         _raw("media"),

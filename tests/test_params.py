@@ -56,9 +56,10 @@ def test_the_committed_file_is_complete_and_valid() -> None:
 
 
 # Keys of these blocks are names that a user chooses: tasks, groups, stages.
-FREE = {"features.pairs", "training.stages", "features.pairs.one.tasks", "training.stages.one.groups"}
-FREE |= {"features.pairs.base.tasks", "training.base.groups", "features.pairs.two.tasks", "training.stages.two.groups"}
-FREE |= {"features.multi_frame.animated.tasks"}
+FREE = {"features.pairs", "training.stages", "features.pairs.base.tasks", "training.base.groups"}
+FREE |= {f"features.pairs.{stage}.tasks" for stage in ("one", "two", "three")}
+FREE |= {f"training.stages.{stage}.groups" for stage in ("one", "two", "three")}
+FREE |= {"features.multi_frame.animated.tasks", "features.backtranslated.tasks"}
 
 
 @pytest.mark.parametrize("block", ["", *(block for block in blocks(values()) if block not in FREE)])

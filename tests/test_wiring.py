@@ -31,8 +31,13 @@ GRAPH = {
     "pairs-two": ["clips", "adopt", "requests-two", "answers-two"],
     "two": ["pairs-two", "adopt", "one"],
     "edits-two": ["cases", "two"],
-    "samples": ["two"],
-    "evaluation": ["cases", "one", "edits-one", "two", "edits-two"],
+    "requests-three": ["clips"],
+    "answers-three": ["requests-three", "two"],
+    "pairs-three": ["clips", "adopt", "requests-three", "answers-three", "pairs-two"],
+    "three": ["pairs-three", "adopt", "two"],
+    "edits-three": ["cases", "three"],
+    "samples": ["three"],
+    "evaluation": ["cases", "one", "edits-one", "two", "edits-two", "three", "edits-three"],
 }
 FLOWS = {"features", "training", "inference", "evaluate", "lifecycle"}
 DEPLOYMENTS = PREFECT["deployments"]

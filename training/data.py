@@ -202,13 +202,15 @@ class StepLoader:
 
 
 class ValidationLoader:
-    """Validation rows in fixed order, in homogeneous batches, at most so many batches a group."""
+    """Rows of a split in fixed order, in homogeneous batches, at most so many batches a group."""
 
-    def __init__(self, table: PairTable, groups: dict[str, GroupParams], most_batches: int) -> None:
+    def __init__(
+        self, table: PairTable, groups: Mapping[str, GroupParams], most_batches: int, split: str = VALIDATION
+    ) -> None:
         self._batches: list[tuple[str, list[str]]] = []
         self._table = table
         for name, group in groups.items():
-            ids = table.ids(name, VALIDATION)[: group.batch * most_batches]
+            ids = table.ids(name, split)[: group.batch * most_batches]
             self._batches += [(name, ids[i : i + group.batch]) for i in range(0, len(ids), group.batch)]
 
     def __len__(self) -> int:

@@ -29,6 +29,7 @@ from stores.model_registry.tracking import TrackedRun, Tracking, lineage_tags
 from stores.receipts import Receipt
 from stores.state import State
 from training.data import TRAIN, VALIDATION, PairTable, StepLoader, ValidationLoader
+from training.forgetting import forgetting
 from training.module import VelocityModule
 from training.preview_callback import PreviewCallback
 from training.spec import TrainingSpec
@@ -72,6 +73,8 @@ def fit_stage(spec: TrainingSpec, state: State) -> Receipt | None:
             return None
         network.load_state_dict(weights)
         figures = {k: round(float(v), 5) for k, v in trainer.validate(module, validation, verbose=False)[0].items()}
+        if "base" in spec.inputs:
+            figures |= forgetting(network.eval(), _widened_base(spec, registry), table, stage.groups, spec.seed)
         return _register(spec, run, registry, table, weights, config, figures, autoencoder_file, inherited)
 
 
@@ -85,9 +88,7 @@ def start_network(spec: TrainingSpec, registry: ModelRegistry) -> tuple[nn.Modul
     if start is None:
         raise ValueError(f"stage {spec.stage!r} starts from {spec.stage_params().start!r}, but has no receipt of it")
     if BASE in start.models:
-        bundle = load_bundle(registry.fetch(start.model(BASE)).folder / "base.safetensors", BASE)
-        model, config = editor_from_base(bundle, spec.models.editing)
-        return model, config
+        return editor_from_base(_base_bundle(start, registry), spec.models.editing)
     bundle = load_bundle(registry.fetch(start.model(EDITOR)).folder / "editor.safetensors", EDITOR)
     loaded = load_editor(bundle)
     return loaded.model.train().requires_grad_(True), loaded.config
@@ -116,6 +117,16 @@ def _apply_options(network: nn.Module, spec: TrainingSpec) -> None:
     network.backbone.gradient_checkpointing = options.gradient_checkpointing  # type: ignore[union-attr]
     if options.compile:
         network.compile()
+
+
+def _base_bundle(receipt: Receipt, registry: ModelRegistry) -> Bundle:
+    return load_bundle(registry.fetch(receipt.model(BASE)).folder / "base.safetensors", BASE)
+
+
+def _widened_base(spec: TrainingSpec, registry: ModelRegistry) -> nn.Module:
+    """What an editor is before it has learned anything: it predicts what the base predicts."""
+    model, _ = editor_from_base(_base_bundle(spec.inputs["base"], registry), spec.models.editing)
+    return model.eval()
 
 
 def _inherited_predictor(spec: TrainingSpec, registry: ModelRegistry) -> TaskPredictor:

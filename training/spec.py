@@ -24,7 +24,8 @@ class TrainingSpec(BaseModel):
     """One training: which stage, from which receipts, with which values.
 
     `inputs` are receipts by role: `clips` for the autoencoder; `autoencoder`, `pairs` and, unless the stage starts
-    fresh, `start` for a stage. `code` is a digest of the source it runs.
+    fresh, `start` for a stage; `base` if what the stage forgets of it is to be told. `code` is a digest of the source
+    it runs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,16 +1,17 @@
 """Animated frames: asked for and answered as a user's edits are, judged, and moved like their sources."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from features.affine import AffineParams, animate, draw_motion
-from features.animated import (
+from features.animated import PURPOSE, MotionSetting, animated_makings, draw_frame
+from features.asked import (
     AskedEdit,
     AskSetting,
     Judged,
-    MotionSetting,
     TooFewEditsError,
     answered,
     ask,
@@ -20,10 +21,8 @@ from features.animated import (
 )
 from features.edit_filter import Verdict, score_edit
 from features.pair_rows import encoded
-from features.params import AnimatedParams
 from features.plan import ANIMATED, PlannedRow
 from features.quality import Rejection
-from features.writers.config import GrammarConfig
 from features.writers.grammar import GrammarWriter
 from inference.batch import answer
 from inference.requests import EditRequest
@@ -37,16 +36,14 @@ from tests.world import FRAMES, SIDE
 MOTION = AffineParams(
     most_zoom=1.2, zoom_share=0.5, most_turn=5, turn_share=0.5, most_shift=0.2, shift_share=0.7, padding="mirror"
 )
-PARAMS = AnimatedParams(
-    requests=8, tasks={"add": 1, "global": 1}, filmed_share=1.0, writer=GrammarConfig(kind="grammar"), motions=2,
-    motion=MOTION, least_accepted=3,
-)  # fmt: skip
 MOVES = MotionSetting("two", "code", MOTION, FRAMES)
 ROWS = [PlannedRow(number, ANIMATED, "train", ("add", "global")[number % 2]) for number in range(8)]
 
 
-def setting_of(made: Made, **changed: float) -> AskSetting:
-    return AskSetting("two", made.setting.compose, GrammarWriter(), PARAMS.model_copy(update=changed))
+def setting_of(made: Made, filmed_share: float = 1.0) -> AskSetting:
+    compose = made.setting.compose
+    moment = partial(draw_frame, compose=compose, filmed_share=filmed_share)
+    return AskSetting("two", PURPOSE, compose, GrammarWriter(), moment, str(filmed_share))
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +58,12 @@ def store(made: Made, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 
 
 def answers(store: FeatureStore) -> list[AskedEdit]:
-    found = answered(store.draft(EDIT_REQUESTS).to_pylist(), store.draft(EDITS).to_pylist())
+    found = answered(store.draft(EDIT_REQUESTS).to_pylist(), store.draft(EDITS).to_pylist(), PURPOSE)
     return [one for one in found if isinstance(one, AskedEdit)]
 
 
 def verdict(edit: AskedEdit, *reasons: Rejection) -> Verdict:
-    return Verdict(score_edit(edit.source[None], edit.edit[None], edit.caption, edit.output_caption, None), reasons)
+    return Verdict(score_edit(edit.source, edit.edit, edit.caption, edit.output_caption, None), reasons)
 
 
 def test_requests_ask_for_edits_of_single_frames_that_were_filmed(made: Made) -> None:
@@ -93,7 +90,7 @@ def test_captions_that_no_edit_can_be_written_for_are_set_aside(made: Made) -> N
     asked = ask([PlannedRow(0, ANIMATED, "train", "remove")], setting_of(made))
     assert not asked.requests
     (row,) = asked.quarantined
-    assert row["origin"] == "animated" and row["table"] == EDIT_REQUESTS.name and row["reason"].startswith("caption")
+    assert row["origin"] == PURPOSE and row["table"] == EDIT_REQUESTS.name and row["reason"].startswith("caption")
 
 
 def test_every_edit_comes_back_with_what_was_asked(store: FeatureStore) -> None:
@@ -102,8 +99,9 @@ def test_every_edit_comes_back_with_what_was_asked(store: FeatureStore) -> None:
     assert len(found) == len(ROWS)
     for edit in found:
         request = requests[edit.request_id]
-        assert np.array_equal(edit.source, unpack_frames(request["media"])[0])
-        assert edit.instruction == request["instruction"] and edit.edit.shape == (SIDE, SIDE, 3)
+        assert np.array_equal(edit.source, unpack_frames(request["media"]))
+        assert edit.instruction == request["instruction"] and edit.edit.shape == (1, SIDE, SIDE, 3)
+        assert edit.inverse is None
 
 
 def test_targets_are_the_editors_answers_in_motion_and_say_so(store: FeatureStore, made: Made) -> None:
@@ -124,10 +122,11 @@ def test_source_and_target_move_alike(store: FeatureStore) -> None:
     edit = answers(store)[0]
     one, other = (MOVES.row(edit, number) for number in range(2))
     motion = draw_motion(FRAMES, MOTION, np.random.default_rng(int(one.id[:16], 16)))
-    assert np.array_equal(one.triple.source, animate(edit.source, motion, "mirror"))
-    assert np.array_equal(one.triple.target, animate(edit.edit, motion, "mirror"))
+    assert np.array_equal(one.triple.source, animate(edit.source[0], motion, "mirror"))
+    assert np.array_equal(one.triple.target, animate(edit.edit[0], motion, "mirror"))
     assert one.id != other.id and not np.array_equal(one.triple.source, other.triple.source)
     assert MOVES.row_id(edit, 0) == one.id
+    assert [making.id for making in animated_makings([edit], MOVES, 2)] == [one.id, other.id]
 
 
 def test_animated_pairs_are_rows_of_the_table_like_any_other(store: FeatureStore, made: Made, tmp_path: Path) -> None:
@@ -144,7 +143,7 @@ def test_edits_are_judged_and_the_reasons_kept(store: FeatureStore, tmp_path: Pa
         reasons = (Rejection("change inside below", "0.01"), Rejection("colour drift above", "9.0"))
         return verdict(edit, *(reasons if poor else ()))
 
-    found = judged(answers(store), by_number)
+    found = judged(answers(store), by_number, PURPOSE)
     assert {edit.edit_id for edit in found.accepted} == {
         edit.edit_id for edit in answers(store) if not int(edit.edit_id, 16) % 2
     }
@@ -160,7 +159,7 @@ def test_edits_are_judged_and_the_reasons_kept(store: FeatureStore, tmp_path: Pa
 def test_failed_edits_are_set_aside_with_their_error(store: FeatureStore) -> None:
     requests, edits = store.draft(EDIT_REQUESTS).to_pylist(), store.draft(EDITS).to_pylist()
     edits[0] |= {"status": "error", "error": "the model gave values that are not finite"}
-    found = judged(answered(requests, edits), verdict)
+    found = judged(answered(requests, edits, PURPOSE), verdict, PURPOSE)
     assert len(found.accepted) == len(ROWS) - 1
     (row,) = found.quarantined
     assert row["row"] == edits[0]["id"] and row["value"] == "the model gave values that are not finite"
@@ -169,8 +168,8 @@ def test_failed_edits_are_set_aside_with_their_error(store: FeatureStore) -> Non
 def test_edits_of_users_and_of_other_purposes_are_never_trained_on(store: FeatureStore) -> None:
     requests, edits = store.draft(EDIT_REQUESTS).to_pylist(), store.draft(EDITS).to_pylist()
     strangers = [row | {"purpose": "user"} for row in requests]
-    assert not list(answered(strangers, edits))
-    assert not list(answered([], edits))
+    assert not list(answered(strangers, edits, PURPOSE))
+    assert not list(answered([], edits, PURPOSE))
 
 
 def test_too_few_edits_stop_the_stage_and_say_why(store: FeatureStore) -> None:
@@ -178,9 +177,9 @@ def test_too_few_edits_stop_the_stage_and_say_why(store: FeatureStore) -> None:
         reason = Rejection("agreement below", "0.1") if edit.task == "add" else Rejection("sharpness below", "0.2")
         return verdict(edit, reason)
 
-    found = judged(answers(store), strict)
+    found = judged(answers(store), strict, PURPOSE)
     with pytest.raises(TooFewEditsError, match="0 edits for training were accepted, 3 are needed; rejected: 4 x "):
         require_enough(found, 3)
-    require_enough(judged(answers(store), verdict), 8)
+    require_enough(judged(answers(store), verdict, PURPOSE), 8)
     with pytest.raises(TooFewEditsError, match="nothing was rejected"):
         require_enough(Judged((), ()), 1)

@@ -36,9 +36,11 @@ features:
   pairs:
     one: {image_edit: 24, text_to_video: 6, validation_share: 0.2, shard: 12}
     two: {text_to_video: 4, validation_share: 0.25, shard: 8}
+    three: {validation_share: 0.25, shard: 8}
   multi_frame:
     animated: {requests: 12, tasks: {add: 1, global: 2}, least_accepted: 4}
     segmentation: {clips: 6, masker: {least_confidence: 0.0, least_steadiness: 0.0, threads: 1}}
+  backtranslated: {requests: 8, tasks: {add: 1, global: 1}, least_accepted: 2}
   filter:
     thresholds: {least_change_share: 0.0, least_change_inside: null, least_sharpness: null, most_colour_drift: null}
   cases: {pictures: 4, clips: 2, framewise_clips: 1}
@@ -57,6 +59,14 @@ training:
         text_to_video: {batch: 2}
         animated: {batch: 2}
         segmentation: {batch: 2}
+      optimizer: {warmup_steps: 2}
+    three:
+      steps: 4
+      groups:
+        backtranslated: {batch: 2}
+        animated: {batch: 2}
+        segmentation: {batch: 2}
+        text_to_video: {batch: 2}
       optimizer: {warmup_steps: 2}
   predictor: {steps: 10}
 inference: {num_inference_steps: 2, resolution: 32, window_frames: 8, window_overlap: 2}

@@ -31,8 +31,8 @@ from tests.flows.checkout import Checkout, Made
 
 NAMES = [stage.name for stage in CHAIN]
 REFERENCES = {"copy", "copy_ae", "ceiling", "mean_fill"}
-STAGES = ("one", "two")
-SYSTEMS = REFERENCES | {"wrong_instruction", "one_wrong_instruction"}
+STAGES = ("one", "two", "three")
+SYSTEMS = REFERENCES | {"wrong_instruction", "one_wrong_instruction", "two_wrong_instruction"}
 SYSTEMS |= {f"{stage}{end}" for stage in STAGES for end in ("", "_framewise", "_true_task")}
 OPEN_GATE = tuple(
     f"training.gate.{key}"
@@ -54,6 +54,8 @@ MOMENTS = (
     "write requests",
     "encode generated shard",
     "two: step 2/",
+    "replay pairs",
+    "three: step 2/",
     "edit samples",
     "score cases",
 )
@@ -117,11 +119,11 @@ def test_the_evaluation_has_all_systems_and_its_references_are_plausible(made: M
 
 def test_people_find_a_sheet_clips_and_a_report(made: Made) -> None:
     outputs = made.checkout.root / "outputs"
-    for sheet in ("sheet.png", "sheet-one.png"):
+    for sheet in ("sheet.png", "sheet-one.png", "sheet-two.png"):
         assert (outputs / "evaluation" / sheet).stat().st_size > 10_000
     assert list((outputs / "evaluation").glob("clip_*.mp4")) and list((outputs / "edits-one").glob("*.mp4"))
     assert (outputs / "samples" / "report.html").is_file()
-    for stage in ("clips", "pairs-one", "cases", "pairs-two"):
+    for stage in ("clips", "pairs-one", "cases", "pairs-two", "pairs-three"):
         assert "Published: " in (outputs / "checks" / stage / "report.html").read_text()
 
 
@@ -130,7 +132,10 @@ def test_run_again_nothing_changes_and_nothing_is_added(made: Made) -> None:
     before = contents(state)
     with threads(1):  # as many as the first run had
         run_stages(
-            ("edits-one", "requests-two", "answers-two", "pairs-two", "samples", "evaluation"),
+            (
+                *("edits-one", "requests-two", "answers-two", "pairs-two"),
+                *("requests-three", "answers-three", "pairs-three", "samples", "evaluation"),
+            ),
             made.checkout.job(), PlainSteps(),
         )  # fmt: skip
     assert made.checkout.receipts() == made.receipts
@@ -154,8 +159,10 @@ def empty(made: Made) -> Iterator[State]:
         ("edits-one", "rerun stage 'one'"),
         ("answers-two", "rerun stage 'one'"),
         ("pairs-two", "rerun stage 'adopt'"),
-        ("samples", "rerun stage 'two'"),
-        ("evaluation", "rerun stage 'two'"),
+        ("answers-three", "rerun stage 'two'"),
+        ("pairs-three", "rerun stage 'adopt'"),
+        ("samples", "rerun stage 'three'"),
+        ("evaluation", "rerun stage 'three'"),
     ],
 )
 def test_content_that_is_gone_names_the_stage_to_rerun(made: Made, empty: State, stage: str, reason: str) -> None:
@@ -208,16 +215,19 @@ def test_a_busy_state_root_is_refused(made: Made) -> None:
 def test_the_candidate_is_registered_and_only_the_gate_makes_a_champion(made: Made) -> None:
     state = made.checkout.job().state
     registry = ModelRegistry(Tracking(state))
-    editor = receipts(made)["two"].model(EDITOR)
+    editor = receipts(made)["three"].model(EDITOR)
     candidate = registry.fetch_alias(EDITOR, "candidate")
     assert candidate is not None and candidate.digest == editor.digest
     assert "success is" in candidate.tags["gate"] and registry.fetch_alias(EDITOR, "champion") is None
     metrics = (state.metrics / "evaluation.json").read_text()
+    systems = json.loads(metrics)["systems"]
+    best = max(reversed(STAGES), key=lambda stage: systems[stage]["overall"]["success"])
     try:
         (receipt,) = run_stages(("evaluation",), made.checkout.job(*OPEN_GATE), PlainSteps())
         champion = registry.fetch_alias(EDITOR, "champion")
-        assert champion is not None and champion.digest == editor.digest and champion.tags["gate"] == "accepted"
-        assert receipt.figures["champion"] == "two" and receipts(made)["evaluation"].figures["champion"] is None
+        assert champion is not None and champion.tags["gate"] == "accepted"
+        assert champion.digest == receipts(made)[best].model(EDITOR).digest
+        assert receipt.figures["champion"] == best and receipts(made)["evaluation"].figures["champion"] is None
     finally:
         _restore(state, registry, editor, candidate.tags["gate"], made, metrics)
 

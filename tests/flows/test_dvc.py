@@ -57,4 +57,4 @@ def test_the_whole_chain_by_dvc_alone(tmp_path: Path, made: Made) -> None:
     assert checkout.repro() == set()
     assert changed(checkout) == set()
     checkout.set((PAIRS, 25))
-    assert checkout.repro() == NAMES - {"clips", "adopt", "cases", "requests-two"}
+    assert checkout.repro() == NAMES - {"clips", "adopt", "cases", "requests-two", "requests-three"}

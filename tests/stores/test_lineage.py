@@ -105,3 +105,17 @@ def test_an_edit_that_is_not_found_or_not_told_apart_is_refused(state: State, be
 def test_a_root_without_edits_says_so(tmp_path: Path) -> None:
     with pytest.raises(ReceiptError, match="0 edits"):
         trace(State.at(tmp_path), "a")
+
+
+def test_what_a_thing_was_made_from_is_told_once() -> None:
+    """A later stage comes from an earlier one and from that one's edits: its tree holds the earlier one twice."""
+    one = Node("model", "editor version 1", ("digest: a",), (Node("table", "pairs-one"),))
+    tree = Node("model", "editor version 2", (), (Node("table", "pairs-two", (), (one,)), one))
+    assert tree.text().splitlines() == [
+        "model: editor version 2",
+        "  table: pairs-two",
+        "    model: editor version 1",
+        "        digest: a",
+        "      table: pairs-one",
+        "  model: editor version 1, as above",
+    ]

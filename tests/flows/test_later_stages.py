@@ -1,8 +1,8 @@
-"""Where edits come from, and stage two in the chain: it learns from edits that stage one answered, and no others."""
+"""Where edits come from, and the later stages in the chain: each learns from edits that the one before answered."""
 
 import pytest
 
-from features.animated import TooFewEditsError
+from features.asked import TooFewEditsError
 from flows.stages import run_stages
 from flows.steps import PlainSteps
 from flows.workers import threads
@@ -46,6 +46,37 @@ def test_animated_targets_come_only_from_edits_that_were_answered(made: Made) ->
     for row in animated:
         assert answered[origin[row["id"]]["edit_id"]] == origin[row["id"]]["model_digest"] == row["maker"]
         assert row["maker"] == made.checkout.job().receipt("one").model(EDITOR).digest
+
+
+def test_backtranslated_sources_come_only_from_edits_of_stage_two(made: Made) -> None:
+    """And their targets from the clips that it was asked about: `tests/features/test_backtranslated.py`."""
+    root, job = made.checkout.job().state.store, made.checkout.job()
+    rows = FeatureStore(root, "pairs-three").draft(EDIT_PAIRS, ["id", "group", "maker"]).to_pylist()
+    origin = {row["id"]: row for row in FeatureStore(root, "pairs-three").draft(GENERATED).to_pylist()}
+    answered = FeatureStore(root, "answers-three").ids(EDITS)
+    turned = [row for row in rows if row["group"] == "backtranslated"]
+    assert len(turned) == job.receipt("pairs-three").figures["backtranslated"] > 0
+    for row in turned:
+        assert origin[row["id"]]["edit_id"] in answered
+        assert row["maker"] == origin[row["id"]]["model_digest"] == job.receipt("two").model(EDITOR).digest
+
+
+def test_stage_three_holds_all_pairs_of_stage_two_as_they_are(made: Made) -> None:
+    root = made.checkout.job().state.store
+    two, three = (
+        FeatureStore(root, f"pairs-{stage}").draft(EDIT_PAIRS, ["id", "sha256"]) for stage in ("two", "three")
+    )
+    assert {(row["id"], row["sha256"]) for row in two.to_pylist()} <= {
+        (row["id"], row["sha256"]) for row in three.to_pylist()
+    }
+
+
+def test_every_stage_tells_what_it_forgets_of_its_base(made: Made) -> None:
+    """The untouched base is the same for all; what it says of the same clips differs with the stage's table alone."""
+    for stage in ("one", "two", "three"):
+        figures = made.checkout.job().receipt(stage).figures
+        for scenes in ("seen", "unseen"):
+            assert figures[f"text_to_video_{scenes}"] > 0 and figures[f"text_to_video_{scenes}_of_base"] > 0
 
 
 def test_too_few_accepted_edits_stop_stage_two_and_say_why(made: Made) -> None:

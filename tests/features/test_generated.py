@@ -1,15 +1,17 @@
-"""The pairs of stage two: made once, under ids known before, and what cannot be made is set aside once."""
+"""Pairs that no composer made: made once, under ids known before, and what cannot be made is set aside once."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from features.animated import plan_frames
 from features.fidelity import decoded_psnr, pair_checks, sampled
+from features.generated import build_makings, set_aside
 from features.maskers.protocol import MaskRejected, MaskTrack
-from features.multi_frame import SegmentSetting, build_makings, marked_makings, plan_marked, plan_requests, set_aside
 from features.params import SegmentationParams
 from features.plan import SEGMENTATION, PlannedRow
+from features.segmentation import SegmentSetting, marked_makings, plan_marked
 from stores.feature_store import FeatureStore
 from stores.schema import EDIT_PAIRS, QUARANTINE
 from tests.features.conftest import Made
@@ -44,7 +46,7 @@ def store(tmp_path: Path) -> FeatureStore:
 
 def test_plans_have_validation_rows_on_top_and_tasks_by_weight(made: Made) -> None:
     animated = made.params.features.multi_frame.animated.model_copy(update={"requests": 40, "tasks": {"a": 3, "b": 1}})
-    rows = plan_requests(animated, 0.1)
+    rows = plan_frames(animated, 0.1)
     train = [row for row in rows if row.split == "train"]
     assert len(train) == 40 and len(rows) == 44
     assert sum(row.task == "a" for row in train) == 30

@@ -1,0 +1,108 @@
+"""The whole chain, killed at random moments and run again, against one that ran through: `python -m benchmarks.kills`.
+
+Writes `benchmarks/results/kills.json`: how often it was killed, and after how many kills something was lost. A kill
+loses something if the next run does not go on, or if in the end any receipt differs: receipts hold the digests of all
+tables and weights. Moments are drawn evenly over the time that the uninterrupted run took.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.record import RESULTS, write_record
+from flows.presets import resolve
+from flows.settings import ROOT, apply_environment
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain with its parameters, to be run under a state root."""
+
+    params: Path
+
+    def started(self, state: Path, log: Path) -> subprocess.Popen[bytes]:
+        """Without a Prefect server, in a process group of its own."""
+        command = [sys.executable, "-m", "flows.lifecycle", "--params", str(self.params), "--state", str(state)]
+        environment = {key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"}
+        with log.open("ab") as said:
+            return subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True
+            )
+
+    def whole(self, state: Path, log: Path) -> float:
+        """Run it to its end; seconds.
+
+        Raises:
+            RuntimeError: it ends badly.
+        """
+        begun = time.monotonic()
+        code = self.started(state, log).wait()
+        if code:
+            raise RuntimeError(f"the chain ended with {code}: see {log}")
+        return time.monotonic() - begun
+
+    def killed(self, state: Path, log: Path, after: float) -> int | None:
+        """Kill it and all that it started after so many seconds; its exit status if it ended before."""
+        process = self.started(state, log)
+        try:
+            return process.wait(after)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return None
+
+
+def receipts(state: Path) -> dict[str, str]:
+    """Receipts under a state root, byte for byte."""
+    return {path.stem: path.read_text() for path in sorted((state / "receipts").glob("*.json"))}
+
+
+def measure(chain: Chain, folder: Path, kills: int, seed: int) -> dict[str, float]:
+    """Once through, then killed again and again until it has been killed so often, then to its end."""
+    whole, mended, log = folder / "whole", folder / "mended", folder / "chain.log"
+    seconds = chain.whole(whole, log)
+    rng, lost, reached = random.Random(seed), 0, 0
+    for _ in range(kills):
+        # Done stages are looked at again and not redone, so a moment of the whole run is drawn anew every time.
+        code = chain.killed(mended, log, rng.uniform(0.02, 1.0) * seconds)
+        lost += code not in (None, 0)
+        reached += code == 0
+    code = chain.started(mended, log).wait()
+    differing = sorted(name for name, text in receipts(whole).items() if receipts(mended).get(name) != text)
+    return {
+        "kills": kills - reached - lost,
+        "kills_lost": lost + (code != 0) + len(differing),
+        "ended_before_the_kill": reached,
+        "stages": len(receipts(whole)),
+    }
+
+
+def main() -> None:
+    """`python -m benchmarks.kills`."""
+    apply_environment()
+    parser = argparse.ArgumentParser(description="The chain, killed at random moments.")
+    parser.add_argument("--preset", default="smoke")
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--result", type=Path, default=RESULTS / "kills.json")
+    told = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="kills-"))
+    params = folder / "params.yaml"
+    params.write_text(
+        resolve((ROOT / "params.yaml").read_text(), (ROOT / "presets" / f"{told.preset}.yaml").read_text())
+    )
+    figures = measure(Chain(params), folder, told.kills, told.seed)
+    shutil.rmtree(folder)
+    print(write_record(told.result, {"preset": told.preset, "kills": told.kills, "seed": told.seed}, figures))
+
+
+if __name__ == "__main__":
+    main()
