@@ -114,7 +114,7 @@ class _Estimate:
     high: float
 
 
-def _median(values: Values, weights: Weights) -> Values:
+def median(values: Values, weights: Weights) -> Values:
     """Median of the values repeated by their weights, NaN where all weights are zero."""
     order = np.argsort(values, kind="stable")
     reached = weights[:, order].cumsum(axis=1)
@@ -127,13 +127,13 @@ def _median(values: Values, weights: Weights) -> Values:
     return np.where(total[:, 0] > 0, middle, np.nan)
 
 
-def _rate(values: Values, weights: Weights) -> Values:
+def weighted_mean(values: Values, weights: Weights) -> Values:
     """Weighted mean, NaN where all weights are zero."""
     total = weights.sum(axis=1)
     return np.where(total > 0, (weights @ values) / np.maximum(total, 1), np.nan)
 
 
-def _over_tasks(statistic: Statistic, values: Values, tasks: NDArray[np.str_], weights: Weights) -> Values:
+def over_tasks(statistic: Statistic, values: Values, tasks: NDArray[np.str_], weights: Weights) -> Values:
     """The statistic per task, averaged over the tasks that have a defined case in the resample: [resamples]."""
     defined = ~np.isnan(values)
     names = np.unique(tasks[defined])
@@ -145,6 +145,17 @@ def _over_tasks(statistic: Statistic, values: Values, tasks: NDArray[np.str_], w
     count = present.sum(axis=0)
     total = np.where(present, per_task, 0.0).sum(axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def drawn_scenes(scenes: Sequence[str], seed: int, resamples: int) -> Weights:
+    """How often each case is drawn when scenes, not cases, are drawn with replacement.
+
+    A fresh generator every time: groups of cases of the same scenes get the same draws, in any order.
+    """
+    names, scene_of_case = np.unique(scenes, return_inverse=True)
+    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    weights: Weights = draws[:, scene_of_case]
+    return weights
 
 
 def _column(cases: Sequence[ScoredCase], name: str) -> Values:
@@ -168,21 +179,18 @@ class _Group:
     def __init__(self, cases: Sequence[ScoredCase], seed: int, resamples: int) -> None:
         self.cases = cases
         self.tasks = np.array([case.task for case in cases])
-        scenes, scene_of_case = np.unique([case.scene for case in cases], return_inverse=True)
-        self.scenes = len(scenes)
-        # A fresh generator for each group: systems scored on the same scenes get the same draws, in any order.
-        generator = np.random.default_rng(seed)
-        draws = generator.multinomial(self.scenes, np.full(self.scenes, 1 / self.scenes), size=resamples)
-        self.weights: Weights = draws[:, scene_of_case]
+        scenes = [case.scene for case in cases]
+        self.scenes = len(set(scenes))
+        self.weights = drawn_scenes(scenes, seed, resamples)
         self.once: Weights = np.ones((1, len(cases)), dtype=np.int64)
 
     def value(self, statistic: Statistic, name: str) -> float:
         """The figure of a score over the group as it is."""
-        return float(_over_tasks(statistic, _column(self.cases, name), self.tasks, self.once)[0])
+        return float(over_tasks(statistic, _column(self.cases, name), self.tasks, self.once)[0])
 
     def estimate(self, statistic: Statistic, name: str) -> _Estimate:
         """The figure with its interval, over the resamples in which it is defined."""
-        draws = _over_tasks(statistic, _column(self.cases, name), self.tasks, self.weights)
+        draws = over_tasks(statistic, _column(self.cases, name), self.tasks, self.weights)
         draws = draws[~np.isnan(draws)]
         value = self.value(statistic, name)
         if len(draws) == 0:
@@ -193,8 +201,8 @@ class _Group:
 
 def _figures(cases: Sequence[ScoredCase], seed: int, resamples: int) -> Figures:
     group = _Group(cases, seed, resamples)
-    success = group.estimate(_rate, "success")
-    edit, keep = group.estimate(_median, "edit_psnr"), group.estimate(_median, "keep_psnr")
+    success = group.estimate(weighted_mean, "success")
+    edit, keep = group.estimate(median, "edit_psnr"), group.estimate(median, "keep_psnr")
     return Figures(
         cases=len(cases),
         scenes=group.scenes,
@@ -209,8 +217,8 @@ def _figures(cases: Sequence[ScoredCase], seed: int, resamples: int) -> Figures:
         keep_psnr=keep.value,
         keep_psnr_low=keep.low,
         keep_psnr_high=keep.high,
-        colour_drift=group.value(_median, "colour_drift"),
-        flicker=group.value(_median, "flicker"),
+        colour_drift=group.value(median, "colour_drift"),
+        flicker=group.value(median, "flicker"),
         failed=_failed(cases),
     )
 
