@@ -20,10 +20,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from benchmarks.record import RESULTS, write_record
 from features.plan import PlannedRow, plan_pairs, shards
 from flows.features import build_clips, longest_first, shard_builder
 from flows.job import Job
+from flows.record import RESULTS, write_record
 from flows.settings import ROOT, apply_environment
 from flows.steps import PlainSteps
 from flows.training import adopt_weights

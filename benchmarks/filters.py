@@ -9,13 +9,13 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.record import RESULTS, write_record
 from features.cases import AS_ASKED, request_name
 from features.edit_filter import score_edit
 from features.filter_report import FilterReport, ScoredEdit, filter_report
 from flows.evaluate import case_frames, edits_by_name
 from flows.inference import open_editor
 from flows.job import Job
+from flows.record import RESULTS, write_record
 from flows.settings import ROOT, apply_environment
 from models.metrics import score_case
 from models.scorers.build import build_scorer

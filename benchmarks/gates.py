@@ -17,9 +17,9 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.gate_editor import GateEditor, GateSize, Material, source_of
-from benchmarks.record import RESULTS, write_record
 from features.pair_rows import Triple
 from flows.job import Job
+from flows.record import RESULTS, write_record
 from flows.revision import code_digest
 from flows.settings import ROOT, apply_environment
 from flows.training import SHIPPED, WEIGHTS

@@ -17,8 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.record import RESULTS, write_record
 from flows.presets import resolve
+from flows.record import RESULTS, write_record
 from flows.settings import ROOT, apply_environment
 
 

@@ -24,11 +24,11 @@ import torch
 
 from benchmarks.loader_peers import write_peers
 from benchmarks.loader_rows import Loaded, Read, Rows, Side, chunks, write_table
-from benchmarks.record import RESULTS, write_record
 from benchmarks.step import Stepper
 from benchmarks.step_sides import SIDES, TEXT_WIDTH, build_sides, sample
 from features.plan import IMAGE_EDIT
 from flows.params import Params
+from flows.record import RESULTS, write_record
 from flows.settings import ROOT, apply_environment
 from stores.feature_store import PublishedTable
 from training.data import PairBatch, PairTable

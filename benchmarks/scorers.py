@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.record import RESULTS, write_record
 from features.scorer_drafts import ScorerDraft, agreement_with_truth, draw_drafts, examples
 from flows.audits import CODE
 from flows.features import build_clips, compose_setting
 from flows.job import Job
+from flows.record import RESULTS, write_record
 from flows.settings import ROOT, apply_environment
 from flows.steps import PlainSteps
 from models.scorers.protocol import Scorer

@@ -9,11 +9,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import RESULTS, write_record
 from flows.evaluate import evaluate_stages
 from flows.features import build_clips, build_evaluation_cases
 from flows.inference import answer_cases
 from flows.job import Job
+from flows.record import RESULTS, write_record
 from flows.settings import ROOT, apply_environment
 from flows.steps import PlainSteps
 from flows.training import adopt_weights

@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.record import RESULTS, write_record
 from benchmarks.step_sides import SIDES, Sample, Velocity, build_sides, model_flops, sample
 from flows.params import Params
+from flows.record import RESULTS, write_record
 from flows.settings import ROOT
 from models.loss import velocity_error
 from models.path import LinearPath

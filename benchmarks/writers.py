@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.record import RESULTS, write_record
 from features.sample_captions import CAPTIONS
 from features.writers.build import build_writer
 from features.writers.config import ChatConfig, Endpoint
 from features.writers.prompts import ASKED
 from features.writers.protocol import Inverted, InvertRequest, Rejected, WriteRequest, Written
+from flows.record import RESULTS, write_record
 
 CONFIG = ChatConfig(
     kind="chat",

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from benchmarks import filters, scorers
-from benchmarks.record import RESULTS
 from features.edit_filter import EditScores
 from features.filter_report import ScoredEdit, filter_report
 from features.params import EditFilterParams
 from features.scorer_drafts import ScorerDraft
+from flows.record import RESULTS
 from models.scorers.towers import Towers, TowersScorer
 from models.text_encoders.frozen import FrozenEncoder
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from benchmarks.record import RESULTS
 from benchmarks.shipped import FIGURES, STAGE, SYSTEMS, figures_of
+from flows.record import RESULTS
 from tests.world import ROOT
 
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from benchmarks.record import write_record
+from flows.record import write_record
 
 
 def test_the_record_says_what_was_measured_on_what(tmp_path: Path) -> None:
