@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,17 +25,19 @@ from flows.settings import ROOT, apply_environment
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain with its parameters, to be run under a state root."""
+    """A chain with its parameters, to be run under a state root: of which checkout, in which environment."""
 
     params: Path
+    root: Path
+    environment: Mapping[str, str]
 
     def started(self, state: Path, log: Path) -> subprocess.Popen[bytes]:
         """Without a Prefect server, in a process group of its own."""
         command = [sys.executable, "-m", "flows.lifecycle", "--params", str(self.params), "--state", str(state)]
-        environment = {key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"}
+        environment = {key: value for key, value in self.environment.items() if key != "PREFECT_API_URL"}
         with log.open("ab") as said:
             return subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True
+                command, cwd=self.root, env=environment, stdout=said, stderr=said, start_new_session=True
             )
 
     def whole(self, state: Path, log: Path) -> float:
@@ -99,7 +102,7 @@ def main() -> None:
     params.write_text(
         resolve((ROOT / "params.yaml").read_text(), (ROOT / "presets" / f"{told.preset}.yaml").read_text())
     )
-    figures = measure(Chain(params), folder, told.kills, told.seed)
+    figures = measure(Chain(params, ROOT, os.environ), folder, told.kills, told.seed)
     shutil.rmtree(folder)
     print(write_record(told.result, {"preset": told.preset, "kills": told.kills, "seed": told.seed}, figures))
 
