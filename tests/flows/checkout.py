@@ -7,12 +7,16 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from flows.job import Job
 from flows.presets import resolve
 from flows.settings import ROOT, read_environment
+from stores.feature_store import FeatureStore
+from stores.model_registry.tracking import Tracking
+from stores.state import State
 from tests.world import raw_folder
 
 ROOMS = ("models", "stores", "features", "training", "inference", "flows")
@@ -146,6 +150,18 @@ class Made:
 
     checkout: Checkout
     receipts: dict[str, str]
+
+
+def contents(state: State) -> dict[str, Any]:
+    """What a state root holds: ids of every table, model versions, files for people."""
+    client = Tracking(state).client
+    tables = {}
+    for path in sorted(state.store.glob("*/*.lance")):
+        table = FeatureStore(state.store, path.parent.name)._db.open_table(path.stem)
+        tables[f"{path.parent.name}/{path.stem}"] = sorted(table.search().select(["id"]).to_arrow()["id"].to_pylist())
+    versions = sorted((v.name, v.version, v.tags["digest"]) for v in client.search_model_versions())
+    files = sorted(str(path.relative_to(state.outputs)) for path in state.outputs.rglob("*") if path.is_file())
+    return {"tables": tables, "models": versions, "files": files}
 
 
 def ended_well(done: subprocess.CompletedProcess[str]) -> str:

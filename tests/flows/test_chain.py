@@ -1,17 +1,12 @@
 """The whole chain on a tiny world: what it leaves, that a second run or a kill changes nothing, and its errors."""
 
 import json
-import os
-import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -20,14 +15,12 @@ from flows import lifecycle
 from flows.stages import CHAIN, run_stages
 from flows.steps import PlainSteps
 from flows.workers import threads
-from models.build import AUTOENCODER, EDITOR
-from stores.feature_store import FeatureStore
+from models.build import EDITOR
 from stores.model_registry.models import ModelRegistry
 from stores.model_registry.tracking import Tracking
 from stores.receipts import ModelReceipt, Receipt, ReceiptError, load_receipt, save_receipt, witness_path
 from stores.state import State, StateBusyError
-from tests.flows import checkout as tiny
-from tests.flows.checkout import Checkout, Made
+from tests.flows.checkout import Made, contents
 
 NAMES = [stage.name for stage in CHAIN]
 REFERENCES = {"copy", "copy_ae", "ceiling", "mean_fill"}
@@ -38,27 +31,6 @@ OPEN_GATE = tuple(
     f"training.gate.{key}"
     for key in ("min_success=0", "max_wrong_instruction_success=1", "max_keep_gap_db=99", "max_colour_drift=255")
 )
-# Progress at which a run is killed, in the order of the chain: where exactly after it is left to chance.
-MOMENTS = (
-    "ingest",
-    "check clips",
-    "adopt base",
-    "encode shard 1/",
-    "encode shard 4/",
-    "check pairs",
-    "compose cases",
-    "check cases",
-    "one: step 2/",
-    "one: step 4/",
-    "answer requests",
-    "write requests",
-    "encode generated shard",
-    "two: step 2/",
-    "replay pairs",
-    "three: step 2/",
-    "edit samples",
-    "score cases",
-)
 
 
 def receipts(made: Made) -> dict[str, Receipt]:
@@ -67,18 +39,6 @@ def receipts(made: Made) -> dict[str, Receipt]:
 
 def digests(receipt: Receipt) -> set[str]:
     return {item.digest for item in (*receipt.tables.values(), *receipt.models.values())}
-
-
-def contents(state: State) -> dict[str, Any]:
-    """What a state root holds: ids of every table, model versions, files for people."""
-    client = Tracking(state).client
-    tables = {}
-    for path in sorted(state.store.glob("*/*.lance")):
-        table = FeatureStore(state.store, path.parent.name)._db.open_table(path.stem)
-        tables[f"{path.parent.name}/{path.stem}"] = sorted(table.search().select(["id"]).to_arrow()["id"].to_pylist())
-    versions = sorted((v.name, v.version, v.tags["digest"]) for v in client.search_model_versions())
-    files = sorted(str(path.relative_to(state.outputs)) for path in state.outputs.rglob("*") if path.is_file())
-    return {"tables": tables, "models": versions, "files": files}
 
 
 def test_every_stage_leaves_its_receipt_and_an_equal_witness(made: Made) -> None:
@@ -238,68 +198,3 @@ def _restore(state: State, registry: ModelRegistry, editor: ModelReceipt, gate: 
     save_receipt(receipts(made)["evaluation"], state)
     (state.metrics / "evaluation.json").write_text(metrics)
     assert load_receipt(state, "evaluation").text() == made.receipts["evaluation"]
-
-
-def killed(
-    checkout: Checkout, state: str, stages: Sequence[str], line: str, delay: float, family: bool, **more: str
-) -> None:
-    """Start the chain, kill it a moment after it says `line`, and wait until the last of its processes is gone.
-
-    Without `family` only the chain itself is killed: a training that it started must notice and end.
-    """
-    command = [sys.executable, *tiny.CHAIN, *stages, "--state", state]
-    with subprocess.Popen(
-        command, cwd=checkout.root, env=checkout.environment(**more), text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    ) as process:  # fmt: skip
-        assert process.stdout
-        said = []
-        for told in process.stdout:
-            said.append(told)
-            if line in told:
-                time.sleep(delay)
-                os.killpg(process.pid, signal.SIGKILL) if family else process.kill()
-                break
-        assert line in said[-1], "".join(said)[-4000:]
-        process.stdout.read()  # ends when nobody is left who could write
-
-
-def test_a_training_killed_with_its_chain_goes_on_where_it_was(made: Made) -> None:
-    """Only the chain is killed: the training it started must notice, end, and leave what the next can resume."""
-    state, needed = "var/killed", ("clips", "adopt", "pairs-one")
-    killed(made.checkout, state, (*needed, "one"), "one: step 4/", 0.3, family=False)
-    assert "one" not in made.checkout.receipts(state)
-    said = made.checkout.chain("one", "--state", state)
-    assert "step 1/" not in said
-    assert made.checkout.receipts(state) == {name: made.receipts[name] for name in (*needed, "one")}
-
-
-def test_several_processes_make_what_one_makes_also_when_killed(made: Made) -> None:
-    """Only the chain is killed: its workers must notice and end, or reading what they say would never end."""
-    state, needed, two = "var/two", ("clips", "adopt", "pairs-one"), {"MOVIEGEN_PROCESSES": "2"}
-    killed(made.checkout, state, needed, "encode shard 3/", 0.1, family=False, **two)
-    assert "pairs-one" not in made.checkout.receipts(state)
-    made.checkout.chain("pairs-one", "--state", state, **two)
-    assert made.checkout.receipts(state) == {name: made.receipts[name] for name in needed}
-
-
-def test_a_count_of_processes_that_is_none_is_told(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    for told in ("0", "two", "-1", "1.5", ""):
-        monkeypatch.setenv("MOVIEGEN_PROCESSES", told)
-        with pytest.raises(ValueError, match=f"MOVIEGEN_PROCESSES is '{told}', but must be a whole number from 1 on"):
-            run_stages(("pairs-one",), made.checkout.job(), PlainSteps())
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", range(4))
-def test_killed_anywhere_and_run_again_leaves_equal_receipts(made: Made, seed: int) -> None:
-    rng, state = random.Random(seed), f"var/killed-{seed}"
-    for moment in sorted(rng.sample(range(len(MOMENTS)), 3)):
-        killed(made.checkout, state, (), MOMENTS[moment], rng.uniform(0, 1.5), family=rng.random() < 0.5)
-    made.checkout.chain("--state", state)
-    assert made.checkout.receipts(state) == made.receipts
-    whole, mended = contents(made.checkout.job().state), contents(made.checkout.job(state=state).state)
-    assert mended["tables"] == {name: ids for name, ids in whole["tables"].items() if not name.startswith("user/")}
-    assert mended["models"] == whole["models"]
-    assert {name for name, *_ in mended["models"]} == {AUTOENCODER, "base", EDITOR}
