@@ -78,7 +78,7 @@ def test_the_output_lies_beside_the_clip_and_the_source_is_left_alone(run: Run, 
     assert result.exit_code == 0, result.output
     assert clip.read_bytes() == (data / PICTURE).read_bytes()
     (output,) = (path for path in tmp_path.iterdir() if path != clip)
-    assert str(output) in result.stdout and "editor version 3 (gate: success is" in result.stdout
+    assert str(output) in result.stdout and "editor version 4 (gate: success is" in result.stdout
 
 
 def test_an_edit_of_the_versioned_data_lies_among_the_outputs(run: Run, made: Made) -> None:
