@@ -1,5 +1,6 @@
 """The whole chain, killed wherever it is: the next run goes on, and ends with what an uninterrupted one leaves."""
 
+import os
 import random
 import signal
 import subprocess
