@@ -1,8 +1,8 @@
 """The whole chain, killed at random moments and run again, against one that ran through: `python -m benchmarks.kills`.
 
-Writes `benchmarks/results/kills.json`: how often it was killed, and after how many kills something was lost. A kill
-loses something if the next run does not go on, or if in the end any receipt differs: receipts hold the digests of all
-tables and weights. Moments are drawn evenly over the time that the uninterrupted run took.
+Writes `benchmarks/results/kills.json`: how often it was killed, and whether something was lost by it: the next run does
+not go on, or its receipts in the end are not the same; they hold the digests of all tables and weights. Moments are
+drawn evenly over the time that the uninterrupted run took.
 """
 
 import argparse
@@ -69,23 +69,26 @@ def receipts(state: Path) -> dict[str, str]:
 
 
 def measure(chain: Chain, folder: Path, kills: int, seed: int) -> dict[str, float]:
-    """Once through, then killed again and again until it has been killed so often, then to its end."""
-    whole, mended, log = folder / "whole", folder / "mended", folder / "chain.log"
+    """Once through, then killed again and again until it has been killed so often, and run to its end.
+
+    A chain that comes to its end between two kills is held against the whole one, and another begins. The first loss
+    is the last kill.
+    """
+    whole, log = folder / "whole", folder / "chain.log"
     seconds = chain.whole(whole, log)
-    rng, lost, reached = random.Random(seed), 0, 0
-    for _ in range(kills):
+    rng, done, lost, chains = random.Random(seed), 0, False, 1
+    while done < kills and not lost:
+        mended = folder / f"mended-{chains}"
         # Done stages are looked at again and not redone, so a moment of the whole run is drawn anew every time.
         code = chain.killed(mended, log, rng.uniform(0.02, 1.0) * seconds)
-        lost += code not in (None, 0)
-        reached += code == 0
+        if code is None:
+            done += 1
+        else:
+            lost, chains = code != 0 or receipts(mended) != receipts(whole), chains + 1
+    mended = folder / f"mended-{chains}"
     code = chain.started(mended, log).wait()
-    differing = sorted(name for name, text in receipts(whole).items() if receipts(mended).get(name) != text)
-    return {
-        "kills": kills - reached - lost,
-        "kills_lost": lost + (code != 0) + len(differing),
-        "ended_before_the_kill": reached,
-        "stages": len(receipts(whole)),
-    }
+    lost = lost or code != 0 or receipts(mended) != receipts(whole)
+    return {"kills": done, "kills_lost": int(lost), "chains": chains, "stages": len(receipts(whole))}
 
 
 def main() -> None:

@@ -5,12 +5,6 @@ A variant is the chain with other values from some stage on; nothing here trains
 
 from dataclasses import dataclass
 
-LONG = (
-    "training.stages.one.start=base",
-    "training.stages.one.steps=300",
-    "training.stages.one.optimizer.learning_rate=6.0e-4",
-    "training.stages.one.gate_rate=30.0",
-)
 NO_BACKTRANSLATION = (
     "training.stages.three.groups={animated: {weight: 3, batch: 8}, segmentation: {weight: 1, batch: 8}, "
     "text_to_video: {weight: 1, batch: 8}}"
@@ -45,10 +39,21 @@ class Comparison:
     clips_only: bool = True
 
 
+def one_from_base(name: str, *values: str) -> Variant:
+    """Stage one trained from the base, for what a start from the shipped editor would hide."""
+    long = (
+        "training.stages.one.start=base",
+        "training.stages.one.steps=300",
+        "training.stages.one.optimizer.learning_rate=6.0e-4",
+        "training.stages.one.gate_rate=30.0",
+    )
+    return Variant(name, "one", trained=("one",), values=(*long, *values))
+
+
 ONE = Variant("one", "one")
 TWO = Variant("two", "two", trained=("two",))
 THREE = Variant("three", "three", trained=("three",))
-ONE_FROM_BASE = Variant("one-from-base", "one", trained=("one",), values=LONG)
+ONE_FROM_BASE = one_from_base("one-from-base")
 
 COMPARISONS: tuple[Comparison, ...] = (
     Comparison(
@@ -96,16 +101,14 @@ COMPARISONS: tuple[Comparison, ...] = (
         "positions_over_first",
         "random temporal positions of pictures over position 0 (stage one, from the base)",
         ONE_FROM_BASE,
-        Variant(
-            "one-position-0", "one", trained=("one",), values=(*LONG, "training.stages.one.random_positions=false")
-        ),
+        one_from_base("one-position-0", "training.stages.one.random_positions=false"),
         "position 0 gives totally distorted clips (5.1.2, no figure)",
     ),
     Comparison(
         "task_embedding",
         "with the task embedding over without (stage one, from the base)",
         ONE_FROM_BASE,
-        Variant("one-no-task", "one", trained=("one",), values=(*LONG, "models.editing.task_width=0")),
+        one_from_base("one-no-task", "models.editing.task_width=0"),
         "not compared",
         clips_only=False,
     ),
@@ -113,7 +116,7 @@ COMPARISONS: tuple[Comparison, ...] = (
         "copy_skip",
         "with the copy skip over without (stage one, from the base)",
         ONE_FROM_BASE,
-        Variant("one-no-skip", "one", trained=("one",), values=(*LONG, "models.editing.copy_skip=false")),
+        one_from_base("one-no-skip", "models.editing.copy_skip=false"),
         "ours, not in the paper",
         clips_only=False,
     ),

@@ -22,7 +22,7 @@ from flows.inference import answer_cases, open_editor
 from flows.job import Job
 from flows.record import RESULTS, write_record
 from flows.settings import ROOT, apply_environment
-from flows.stages import CHAIN
+from flows.stages import BY_DEFAULT, CHAIN
 from flows.steps import PlainSteps
 from inference.editor import Editor
 from models.metrics import CaseFrames, replace_edit, score_case
@@ -32,9 +32,10 @@ from training.compare import Difference, paired_difference
 from training.evaluate import ScoredCase
 
 SCORES = ("success", "edit_psnr", "keep_psnr", "flicker")
-# The chain up to the last table; stage three is trained as a variant.
-NEEDED = tuple(stage.name for stage in CHAIN[: [stage.name for stage in CHAIN].index("three")])
-NEEDED = tuple(name for name in NEEDED if not name.startswith("edits-"))
+# The chain up to the last table: stage three is trained, and the cases are answered, by the variants.
+NEEDED = tuple(
+    stage.name for stage in CHAIN if stage.name in {*BY_DEFAULT["features"], *BY_DEFAULT["training"]} - {"three"}
+)
 BEGIN, END = "<!-- ablations:begin -->", "<!-- ablations:end -->"
 PAGE = ROOT / "docs" / "ablations.md"
 
@@ -189,6 +190,8 @@ def main() -> None:
     unknown = sorted(set(told.comparisons) - set(names))
     if unknown:
         parser.error(f"unknown comparisons {unknown}; known: {', '.join(names)}")
+    if told.state.resolve() == ROOT:
+        parser.error("variants take the place of the chain's receipts while they run: give them a state of their own")
     clips = Job.open(told.params, told.state, tuple(told.values)).params.features.cases.clips
     bench = Bench(told.params, told.state, (*told.values, f"features.cases.framewise_clips={clips}"))
     chosen = [pair for pair in COMPARISONS if pair.name in (told.comparisons or names)]
