@@ -4,6 +4,7 @@ A variant is the chain with other values from some stage on; nothing here trains
 """
 
 from dataclasses import dataclass
+from enum import Enum
 
 NO_BACKTRANSLATION = (
     "training.stages.three.groups={animated: {weight: 3, batch: 8}, segmentation: {weight: 1, batch: 8}, "
@@ -27,6 +28,15 @@ class Variant:
     framewise: bool = False
 
 
+class Shown(Enum):
+    """Which held-out cases a comparison looks at; half a clip has half its latent frames."""
+
+    ALL = "all"
+    PICTURES = "pictures"
+    CLIPS = "clips"
+    HALVES = "halves of clips"
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A question, the two variants that answer it, and what the paper found."""
@@ -36,7 +46,7 @@ class Comparison:
     new: Variant
     old: Variant
     paper: str
-    clips_only: bool = True
+    shown: Shown = Shown.CLIPS
 
 
 def one_from_base(name: str, *values: str) -> Variant:
@@ -54,6 +64,21 @@ ONE = Variant("one", "one")
 TWO = Variant("two", "two", trained=("two",))
 THREE = Variant("three", "three", trained=("three",))
 ONE_FROM_BASE = one_from_base("one-from-base")
+ONE_AT_FIRST = one_from_base("one-position-0", "training.stages.one.random_positions=false")
+
+
+def positions(latent_frames: int, shown: Shown) -> Comparison:
+    """Random temporal positions of single frames, looked at where they should matter and where not."""
+    paper = "position 0 gives totally distorted clips (5.1.2, no figure)" if latent_frames > 1 else "not compared"
+    return Comparison(
+        f"positions_at_{latent_frames}",
+        f"random temporal positions over position 0, at {latent_frames} latent frames (stage one, from the base)",
+        ONE_FROM_BASE,
+        ONE_AT_FIRST,
+        paper,
+        shown,
+    )
+
 
 COMPARISONS: tuple[Comparison, ...] = (
     Comparison(
@@ -97,20 +122,16 @@ COMPARISONS: tuple[Comparison, ...] = (
         ),
         "frames of videos win 61.2 % (Table 19)",
     ),
-    Comparison(
-        "positions_over_first",
-        "random temporal positions of pictures over position 0 (stage one, from the base)",
-        ONE_FROM_BASE,
-        one_from_base("one-position-0", "training.stages.one.random_positions=false"),
-        "position 0 gives totally distorted clips (5.1.2, no figure)",
-    ),
+    positions(1, Shown.PICTURES),
+    positions(2, Shown.HALVES),
+    positions(4, Shown.CLIPS),
     Comparison(
         "task_embedding",
         "with the task embedding over without (stage one, from the base)",
         ONE_FROM_BASE,
         one_from_base("one-no-task", "models.editing.task_width=0"),
         "not compared",
-        clips_only=False,
+        shown=Shown.ALL,
     ),
     Comparison(
         "copy_skip",
@@ -118,6 +139,6 @@ COMPARISONS: tuple[Comparison, ...] = (
         ONE_FROM_BASE,
         one_from_base("one-no-skip", "models.editing.copy_skip=false"),
         "ours, not in the paper",
-        clips_only=False,
+        shown=Shown.ALL,
     ),
 )

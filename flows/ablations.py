@@ -7,7 +7,6 @@ checkpoints and edits are kept under their ids.
 """
 
 import argparse
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,28 +15,28 @@ from typing import Any
 import numpy as np
 
 from features.cases import AS_ASKED, FRAMEWISE, request_name
-from flows.ablation_table import COMPARISONS, Comparison, Variant
+from flows.ablation_page import SCORES, write_results
+from flows.ablation_table import COMPARISONS, Comparison, Shown, Variant
 from flows.evaluate import case_frames, edits_by_name
 from flows.inference import answer_cases, open_editor
 from flows.job import Job
-from flows.record import RESULTS, write_record
 from flows.settings import ROOT, apply_environment
 from flows.stages import BY_DEFAULT, CHAIN
 from flows.steps import PlainSteps
-from inference.editor import Editor
+from inference.editor import Editor, FramesRequest
+from inference.params import Overrides, edit_settings
 from models.metrics import CaseFrames, replace_edit, score_case
-from stores.frames import unpack_frames
-from stores.schema import CASES
+from stores.frames import pack_frames, unpack_frames
+from stores.schema import CASES, EDIT_REQUESTS
 from training.compare import Difference, paired_difference
 from training.evaluate import ScoredCase
 
-SCORES = ("success", "edit_psnr", "keep_psnr", "flicker")
 # The chain up to the last table: stage three is trained, and the cases are answered, by the variants.
 NEEDED = tuple(
     stage.name for stage in CHAIN if stage.name in {*BY_DEFAULT["features"], *BY_DEFAULT["training"]} - {"three"}
 )
-BEGIN, END = "<!-- ablations:begin -->", "<!-- ablations:end -->"
-PAGE = ROOT / "docs" / "ablations.md"
+NAMES = [stage.name for stage in CHAIN]
+HALF = "half"
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,9 @@ def restore(receipts: Mapping[Path, str]) -> None:
 def run(bench: Bench, comparisons: Sequence[Comparison], seeds: int) -> dict[str, dict[str, Difference]]:
     """The differences of every comparison, by score."""
     with bench.job().state.writing():
-        bench.make(NEEDED, bench.job())
+        bench.make(needed(comparisons), bench.job())
         chain, params = bench.receipts(), bench.job().params.evaluation
-        cases = list(_cases(bench.job()))
+        cases = _cases(bench.job(), halves=any(pair.shown is Shown.HALVES for pair in comparisons))
         scored: dict[str, list[list[ScoredCase]]] = {}
         for variant in {one.name: one for pair in comparisons for one in (pair.old, pair.new)}.values():
             print(f"variant {variant.name} ...", flush=True)
@@ -82,27 +81,69 @@ def run(bench: Bench, comparisons: Sequence[Comparison], seeds: int) -> dict[str
         restore(chain)
     found = {}
     for pair in comparisons:
-        new, old = (_shown(scored[side.name], pair) for side in (pair.new, pair.old))
+        new, old = (_shown(scored[side.name], pair.shown) for side in (pair.new, pair.old))
         found[pair.name] = {
             name: paired_difference(new, old, name, seed=params.seed, resamples=params.resamples) for name in SCORES
         }
     return found
 
 
+def needed(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    """The stages of the chain that the variants of some comparisons begin after."""
+    ends = [NAMES.index("one") + 1]  # references go through the autoencoder of its editor
+    for side in (side for pair in comparisons for side in (pair.new, pair.old)):
+        made = (*side.remade, *side.trained)
+        ends.append(NAMES.index(made[0]) if made else NAMES.index(side.judged) + 1)
+    return tuple(name for name in NEEDED if NAMES.index(name) < max(ends))
+
+
 @dataclass(frozen=True)
 class _Case:
-    """A held-out case, and its frames beside the references, with the source standing in for an edit."""
+    """A held-out case, or half of one, and its frames beside the references, the source standing in for an edit."""
 
     row: Mapping[str, Any]
+    seed: int
+    is_half: bool
     frames: CaseFrames
 
+    @property
+    def name(self) -> str:
+        """What it is scored as."""
+        return f"{HALF}/{self.row['id']}" if self.is_half else str(self.row["id"])
 
-def _cases(job: Job) -> list[_Case]:
+
+def _cases(job: Job, halves: bool) -> list[_Case]:
     editor: Editor = open_editor(job, receipt=job.receipt("one")).editor
-    rows = job.folder("cases").open(job.receipt("cases").table(CASES.name)).rows().to_pylist()
-    found = [(row, case_frames(row, editor, unpack_frames(row["source"]))) for row in rows]
-    kept = ("id", "task", "scene", "kind")
-    return [_Case({name: row[name] for name in kept}, frames) for row, frames in found]
+    store, receipt = job.folder("cases"), job.receipt("cases")
+    requests = store.open(receipt.table(EDIT_REQUESTS.name)).rows(["name", "seed"]).to_pylist()
+    seeds = {request["name"]: request["seed"] for request in requests}
+    found = []
+    for row in store.open(receipt.table(CASES.name)).rows().to_pylist():
+        seed = seeds[request_name(AS_ASKED, row["id"])]
+        found.append(_case(row, seed, False, editor))
+        if halves and row["frames"] > 1:
+            found.append(_case(halved(row), seed, True, editor))
+    return found
+
+
+def _case(row: Mapping[str, Any], seed: int, is_half: bool, editor: Editor) -> _Case:
+    kept = ("id", "task", "scene", "kind", "instruction")
+    frames = case_frames(row, editor, unpack_frames(row["source"]))
+    return _Case({name: row[name] for name in kept}, seed, is_half, frames)
+
+
+def halved(case: Mapping[str, Any]) -> dict[str, Any]:
+    """The first half of a clip's case."""
+
+    def cut(packed: bytes) -> bytes:
+        frames = unpack_frames(packed)
+        return pack_frames(frames[: len(frames) // 2])
+
+    return {
+        **case,
+        **{name: cut(case[name]) for name in ("source", "truth")},
+        "decoys": [cut(decoy) for decoy in case["decoys"]],
+    }
 
 
 def _scored(bench: Bench, variant: Variant, cases: Sequence[_Case], seeds: int) -> list[list[ScoredCase]]:
@@ -117,21 +158,29 @@ def _scored(bench: Bench, variant: Variant, cases: Sequence[_Case], seeds: int) 
         bench.make(variant.trained, job)
         answer_cases(job, PlainSteps(), variant.judged, asked)
         edits = edits_by_name(job, variant.judged)
-        found.append([one for case in cases if (one := _score(case, variant, edits))])
+        editor = open_editor(job, receipt=job.receipt(variant.judged)).editor
+        drawn = [(case, _edit(case, variant, edits, editor)) for case in cases]
+        found.append([_score(case, variant, edit) for case, edit in drawn if edit is not None])
     return found
 
 
-def _score(case: _Case, variant: Variant, edits: Mapping[str, np.ndarray]) -> ScoredCase | None:
+def _edit(case: _Case, variant: Variant, edits: Mapping[str, np.ndarray], editor: Editor) -> np.ndarray | None:
+    """What a variant made of a case, None where it was not asked to. Halves have no request: they are drawn here."""
     key = case.row["id"]
-    if variant.framewise:
-        names = [request_name(FRAMEWISE, key, frame) for frame in range(len(case.frames.source))]
-        if names[0] not in edits:
-            return None
-        edit = np.concatenate([edits[name] for name in names])
-    else:
-        edit = edits[request_name(AS_ASKED, key)]
+    if case.is_half and variant.framewise:
+        return None
+    if case.is_half:
+        settings = edit_settings(editor.params, Overrides.checked(seed=case.seed))
+        return editor.edit_batch([FramesRequest(case.frames.source, case.row["instruction"], settings)])[0].frames
+    if not variant.framewise:
+        return edits[request_name(AS_ASKED, key)]
+    names = [request_name(FRAMEWISE, key, frame) for frame in range(len(case.frames.source))]
+    return np.concatenate([edits[name] for name in names]) if names[0] in edits else None
+
+
+def _score(case: _Case, variant: Variant, edit: np.ndarray) -> ScoredCase:
     return ScoredCase(
-        case_id=key,
+        case_id=case.name,
         system=variant.name,
         task=case.row["task"],
         scene=case.row["scene"],
@@ -140,40 +189,18 @@ def _score(case: _Case, variant: Variant, edits: Mapping[str, np.ndarray]) -> Sc
     )
 
 
-def _shown(seeds: Sequence[Sequence[ScoredCase]], pair: Comparison) -> list[list[ScoredCase]]:
-    return [[case for case in cases if case.kind == "clip" or not pair.clips_only] for cases in seeds]
+def _shown(seeds: Sequence[Sequence[ScoredCase]], shown: Shown) -> list[list[ScoredCase]]:
+    return [[case for case in cases if _is_shown(case, shown)] for cases in seeds]
 
 
-def figures_of(found: Mapping[str, Mapping[str, Difference]]) -> dict[str, float]:
-    """Flat: `<comparison>/<score>/<figure>`; what is defined for no case is left out."""
-    return {
-        f"{name}/{score}/{key}": round(float(value), 4)
-        for name, scores in found.items()
-        for score, difference in scores.items()
-        for key, value in vars(difference).items()
-        if not np.isnan(value)
-    }
-
-
-def table(found: Mapping[str, Mapping[str, Difference]], seeds: int) -> str:
-    """The comparisons as Markdown."""
-    lines = [
-        f"{seeds} seeds of training a side. A difference is new minus old, with its 95 % interval over scenes.",
-        "",
-        "| new over old | cases | success, new and old | difference | edit PSNR, dB | keep PSNR, dB | the paper |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for pair in COMPARISONS:
-        if pair.name in found:
-            success = found[pair.name]["success"]
-            shown = [_interval(found[pair.name][name]) for name in ("success", "edit_psnr", "keep_psnr")]
-            rates = f"{success.new:.2f} {success.old:.2f}"
-            lines.append(f"| {pair.question} | {success.cases} | {rates} | {' | '.join(shown)} | {pair.paper} |")
-    return "\n".join(lines)
-
-
-def _interval(one: Difference) -> str:
-    return "-" if np.isnan(one.value) else f"{one.value:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"
+def _is_shown(case: ScoredCase, shown: Shown) -> bool:
+    if case.case_id.startswith(f"{HALF}/"):
+        return shown is Shown.HALVES
+    return (
+        shown is Shown.ALL
+        or (shown is Shown.CLIPS and case.kind == "clip")
+        or (shown is Shown.PICTURES and case.kind == "picture")
+    )
 
 
 def main() -> None:
@@ -195,11 +222,7 @@ def main() -> None:
     clips = Job.open(told.params, told.state, tuple(told.values)).params.features.cases.clips
     bench = Bench(told.params, told.state, (*told.values, f"features.cases.framewise_clips={clips}"))
     chosen = [pair for pair in COMPARISONS if pair.name in (told.comparisons or names)]
-    found = run(bench, chosen, told.seeds)
-    write_record(RESULTS / "ablations.json", {"seeds": told.seeds, "values": told.values}, figures_of(found))
-    made = f"{BEGIN}\n{table(found, told.seeds)}\n{END}"
-    PAGE.write_text(re.sub(f"{BEGIN}.*?{END}", lambda _: made, PAGE.read_text(), flags=re.DOTALL))
-    print(made)
+    print(write_results(run(bench, chosen, told.seeds), told.seeds, tuple(told.values)))
 
 
 if __name__ == "__main__":

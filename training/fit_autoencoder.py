@@ -59,6 +59,7 @@ def fit_autoencoder(spec: TrainingSpec, state: State) -> Receipt | None:
             spec.stage, folder, params.steps, spec.training.trainer, params.optimizer, params.ema_decay,
             run.lightning_logger(),
         )  # fmt: skip
+        run.tags({"moviegen.precision": str(trainer.precision)})
         side = measured_side(params)
         weights = fit_or_resume(trainer, module, loader, CropValidation(raw, side), folder, params.steps)
         if not trainer.is_global_zero:

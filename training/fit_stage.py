@@ -63,6 +63,7 @@ def fit_stage(spec: TrainingSpec, state: State) -> Receipt | None:
             spec.stage, folder, stage.steps, options, stage.optimizer, stage.ema_decay,
             run.lightning_logger(), [previews],
         )  # fmt: skip
+        run.tags({"moviegen.precision": str(trainer.precision)})
         train = StepLoader(
             table, stage.groups, stage.steps * options.accumulate, spec.seed, trainer.global_rank,
             trainer.world_size,

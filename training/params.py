@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+LightningPrecision = Literal["bf16-mixed", "32-true"]
+
 
 class Block(BaseModel):
     """Values are given in params.yaml alone: no defaults, no unknown keys."""
@@ -38,7 +40,7 @@ class OptimizerParams(Block):
 class TrainerParams(Block):
     """How a training runs: machine-facing switches, all of which leave the mathematics alone."""
 
-    precision: Literal["bf16-mixed", "32-true"]
+    precision: LightningPrecision
     devices: PositiveInt
     strategy: str
     accumulate: PositiveInt

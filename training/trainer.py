@@ -13,7 +13,8 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from training.params import OptimizerParams, TrainerParams
+from models.precision import arithmetic
+from training.params import LightningPrecision, OptimizerParams, TrainerParams
 
 # Its advice on other products, and on workers that this in-memory loading does not need.
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -72,6 +73,15 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*.ckpt") if STEP_FILE.search(path.name))
 
 
+def trainer_precision(asked: LightningPrecision) -> LightningPrecision:
+    """What a training computes in on this machine: fp32 on a CPU without bf16, and a word about it."""
+    kind = device.type if (device := torch.accelerator.current_accelerator()) else "cpu"
+    if asked == "32-true" or arithmetic(kind, "bf16") == "bf16":
+        return asked
+    print("this CPU has no bf16: training in fp32", flush=True)
+    return "32-true"
+
+
 def build_trainer(
     name: str,
     folder: Path,
@@ -89,7 +99,7 @@ def build_trainer(
         accelerator="auto",
         devices=params.devices,
         strategy=params.strategy,
-        precision=params.precision,
+        precision=trainer_precision(params.precision),
         max_epochs=1,
         max_steps=steps,
         accumulate_grad_batches=params.accumulate,
