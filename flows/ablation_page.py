@@ -68,7 +68,7 @@ def table(found: Found, runs: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [
         "A difference is new minus old, with its 95 % interval over scenes.",
         "",
-        "| new over old | cases | seeds | success (new, old) | difference | edit PSNR, dB | keep PSNR, dB | the paper |",
+        "| new over old | cases | seeds | success, new, old | difference | edit PSNR, dB | keep PSNR, dB | the paper |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for pair in COMPARISONS:
