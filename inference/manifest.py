@@ -75,7 +75,7 @@ def read_manifest(path: Path) -> Manifest:
     """
     if not path.is_file():
         raise ManifestError(f"{path}: no such file")
-    found = [_normalised(row) for row in _raw_rows(path)]
+    found = [normalised(row) for row in raw_rows(path)]
     if not found:
         raise ManifestError(f"{path}: no rows")
     names = list(dict.fromkeys(name for row in found for name in row if name not in (EXTRA, BROKEN)))
@@ -93,7 +93,12 @@ def read_manifest(path: Path) -> Manifest:
     )
 
 
-def _raw_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def raw_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The rows of a table as its format gives them; lines that are none have the key `BROKEN`.
+
+    Raises:
+        ManifestError: an unknown suffix, or the file is not what its suffix says.
+    """
     readers = {".csv": _csv, ".tsv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl, ".json": _json, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -143,7 +148,7 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
         yield {str(name): value for name, value in row.items()}
 
 
-def _normalised(row: Mapping[str, Any]) -> dict[str, str]:
+def normalised(row: Mapping[str, Any]) -> dict[str, str]:
     """Names in lower case, values as text; empty and missing ones left out."""
     return {name.strip().lower(): text for name, value in row.items() if name and (text := _text(value))}
 

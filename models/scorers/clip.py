@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn.functional import normalize
 
-from models.scorers.config import ClipConfig
+from models.scorers.config import ClipConfig, PickConfig
 from models.scorers.pretrained import load, unit
 from models.scorers.protocol import ClipEmbedding, FrameEmbeddings, Frames, TextEmbeddings
 
@@ -17,7 +17,7 @@ class ClipScorer:
         ScorerError: the folder or hub id is not there, or holds another model.
     """
 
-    def __init__(self, config: ClipConfig) -> None:
+    def __init__(self, config: ClipConfig | PickConfig) -> None:
         self._clip = load(config)
         self.revision = self._clip.revision
 

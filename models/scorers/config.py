@@ -21,6 +21,14 @@ class ClipConfig(_Pretrained):
     kind: Literal["clip"]
 
 
+class PickConfig(_Pretrained):
+    """PickScore, a CLIP tuned on people's choices; `processor` is where its tokenizer and preprocessor lie, which its
+    own checkpoint lacks."""
+
+    kind: Literal["pickscore"]
+    processor: str = Field(min_length=1)
+
+
 class XClipConfig(_Pretrained):
     """X-CLIP, which reads clips as clips."""
 

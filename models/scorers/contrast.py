@@ -34,8 +34,17 @@ def resemblance(source: ClipEmbedding, edit: ClipEmbedding) -> float:
 
 
 def frame_consistency(frames: FrameEmbeddings) -> float | None:
-    """Mean cosine of neighbouring frames; None for a picture. CLIPFrame of TGVE takes all pairs, neighbours or not."""
+    """Mean cosine of neighbouring frames; None for a picture."""
     return float((frames[1:] * frames[:-1]).sum(dim=-1).mean()) if len(frames) > 1 else None
+
+
+def clip_frame(frames: FrameEmbeddings) -> float | None:
+    """CLIPFrame of TGVE: mean cosine of all pairs of different frames, neighbours or not; None for a picture."""
+    count = len(frames)
+    if count < 2:
+        return None
+    # The sum of all cosines is the squared length of the sum; a frame with itself is 1.
+    return (float(frames.double().sum(dim=0).square().sum()) - count) / (count * (count - 1))
 
 
 @dataclass(frozen=True)

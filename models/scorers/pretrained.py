@@ -12,11 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
-from models.scorers.config import ClipConfig, XClipConfig
+from models.scorers.config import ClipConfig, PickConfig, XClipConfig
 from models.scorers.protocol import Frames, ScorerError, TextEmbeddings
 from models.weights import Bundle
 
-CLASSES = {"clip": "CLIPModel", "xclip": "XCLIPModel"}
+CLASSES = {"clip": "CLIPModel", "pickscore": "CLIPModel", "xclip": "XCLIPModel"}
 FILTERS = {2: "bilinear", 3: "bicubic"}  # PIL's numbers, in which a preprocessor names its filter
 LEVELS = 255
 
@@ -64,7 +64,7 @@ def unit(found: Any) -> Float[Tensor, "b d"]:
     return normalize(found.pooler_output.float(), dim=-1).cpu()
 
 
-def load(config: ClipConfig | XClipConfig) -> Pretrained:
+def load(config: ClipConfig | PickConfig | XClipConfig) -> Pretrained:
     """The model of a folder or hub id, frozen.
 
     Raises:
@@ -74,17 +74,14 @@ def load(config: ClipConfig | XClipConfig) -> Pretrained:
     from transformers.image_processing_base import ImageProcessingMixin
 
     transformers.utils.logging.disable_progress_bar()
-    name, _, revision = config.source.partition("@")
-    where = str(Path(name).expanduser())
-    if name.startswith((".", "/", "~")) and not Path(where).is_dir():
-        raise ScorerError(f"scorer {config.kind}: no folder {name}; put the model there or change its `source`")
-    told: dict[str, Any] = {"revision": revision} if revision else {}
+    where, told = _located(config.kind, config.source)
+    beside, told_beside = _located(config.kind, config.processor) if isinstance(config, PickConfig) else (where, told)
     try:
         model, info = getattr(transformers, CLASSES[config.kind]).from_pretrained(
             where, use_safetensors=True, output_loading_info=True, **told
         )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(where, trust_remote_code=False, **told)
-        prepared, _ = ImageProcessingMixin.get_image_processor_dict(where, **told)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(beside, trust_remote_code=False, **told_beside)
+        prepared, _ = ImageProcessingMixin.get_image_processor_dict(beside, **told_beside)
         looks = FILTERS[prepared["resample"]], tuple(prepared["image_mean"]), tuple(prepared["image_std"])
     except Exception as error:  # damaged files and unknown ids fail in many ways, each with an exception of its own
         reason = " ".join(str(error).split())[:300]
@@ -99,6 +96,15 @@ def load(config: ClipConfig | XClipConfig) -> Pretrained:
     model = model.to(config.device).eval().requires_grad_(False)
     side = int(model.config.vision_config.image_size)
     return Pretrained(model, tokenizer, config.device, config.batch, side, *looks, _revision(config.kind, model))
+
+
+def _located(kind: str, source: str) -> tuple[str, dict[str, Any]]:
+    """A folder or hub id, and its revision as transformers takes it."""
+    name, _, revision = source.partition("@")
+    where = str(Path(name).expanduser())
+    if name.startswith((".", "/", "~")) and not Path(where).is_dir():
+        raise ScorerError(f"scorer {kind}: no folder {name}; put the model there or name another")
+    return where, {"revision": revision} if revision else {}
 
 
 def _revision(kind: str, model: Any) -> str:
