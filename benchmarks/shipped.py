@@ -26,16 +26,21 @@ FIGURES = ("success", "success_low", "success_high", "edit_psnr", "keep_psnr", "
 
 
 def measure(job: Job) -> dict[str, float]:
-    """Adopt, compose cases, edit, score: the figures of all systems, and of the editor by task."""
+    """Edit and score: the figures of all systems, and of the editor by task."""
+    prepare(job)
+    answer_cases(job, PlainSteps(), STAGE)
+    evaluate_stages(job, PlainSteps(), (STAGE,))
+    return figures_of(json.loads((job.state.metrics / "evaluation.json").read_text())["systems"])
+
+
+def prepare(job: Job) -> None:
+    """Adopt the shipped editor in the place of stage one's, and compose the cases."""
     steps = PlainSteps()
     build_clips(job, steps)
     adopted = adopt_weights(job, steps)
     build_evaluation_cases(job, steps)
     # What the chain would hand over had it trained for no step.
     save_receipt(Receipt(stage=STAGE, models={EDITOR: adopted.model(EDITOR)}), job.state)
-    answer_cases(job, steps, STAGE)
-    evaluate_stages(job, steps, (STAGE,))
-    return figures_of(json.loads((job.state.metrics / "evaluation.json").read_text())["systems"])
 
 
 def figures_of(systems: dict[str, Any]) -> dict[str, float]:

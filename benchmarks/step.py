@@ -25,7 +25,7 @@ from flows.record import RESULTS, write_record
 from flows.settings import ROOT
 from models.loss import velocity_error
 from models.path import LinearPath
-from models.precision import Precision, autocast
+from models.precision import Precision, arithmetic, autocast
 from training.params import OptimizerParams
 from training.schedule import build_optimizer
 
@@ -74,8 +74,9 @@ class Stepper:
 
 
 def peak_rate(rows: int, width: int) -> float:
-    """Operations a second of a large bf16 product, repeated for about as long as a step so that it is as disturbed."""
-    x, weight = torch.randn(rows, width).bfloat16(), torch.randn(width, width).bfloat16()
+    """Operations a second of a large product of the step's kind, for about as long as a step, to be as disturbed."""
+    dtype = torch.bfloat16 if arithmetic("cpu", "bf16") == "bf16" else torch.float32
+    x, weight = torch.randn(rows, width).to(dtype), torch.randn(width, width).to(dtype)
     F.linear(x, weight)
     start = perf_counter()
     for _ in range(PRODUCTS):

@@ -1,0 +1,109 @@
+"""How many sampling steps an edit needs: `python -m benchmarks.steps`.
+
+The shipped editor answers the same held-out cases with every number of steps, from the same noise. Each is held against
+the most steps, case by case, so the differences are far surer than the figures. Writes `benchmarks/results/steps.json`.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.shipped import STAGE, prepare
+from features.cases import AS_ASKED, request_name
+from flows.evaluate import case_frames, edits_by_name
+from flows.inference import answer_cases, open_editor
+from flows.job import Job
+from flows.record import RESULTS, write_record
+from flows.settings import ROOT, apply_environment
+from flows.steps import PlainSteps
+from models.metrics import CaseFrames, replace_edit, score_case
+from stores.frames import unpack_frames
+from stores.schema import CASES
+from training.compare import Difference, paired_difference
+from training.evaluate import ScoredCase
+
+COUNTS = (4, 8, 16, 32, 50)  # the last is the paper's
+SCORES = ("success", "edit_psnr", "keep_psnr", "flicker")
+
+
+def measure(opened: Mapping[int, Job]) -> dict[int, dict[str, Difference]]:
+    """By number of steps, the difference to the most steps; jobs differ in that number alone."""
+    job = opened[max(opened)]
+    prepare(job)
+    cases = _cases(job)
+    scored = {count: [_scored(one, cases, f"{count} steps")] for count, one in opened.items()}
+    told = job.params.evaluation
+    return {
+        count: {
+            name: paired_difference(own, scored[max(scored)], name, seed=told.seed, resamples=told.resamples)
+            for name in SCORES
+        }
+        for count, own in scored.items()
+    }
+
+
+def _cases(job: Job) -> list[tuple[Mapping[str, str], CaseFrames]]:
+    editor = open_editor(job, receipt=job.receipt(STAGE)).editor
+    rows = job.folder("cases").open(job.receipt("cases").table(CASES.name)).rows().to_pylist()
+    frames = [case_frames(row, editor, unpack_frames(row["source"])) for row in rows]
+    kept = [{name: row[name] for name in ("id", "task", "scene", "kind")} for row in rows]
+    return list(zip(kept, frames, strict=True))
+
+
+def _scored(job: Job, cases: Sequence[tuple[Mapping[str, str], CaseFrames]], system: str) -> list[ScoredCase]:
+    answer_cases(job, PlainSteps(), STAGE, (AS_ASKED,))
+    edits = edits_by_name(job, STAGE)
+    return [
+        ScoredCase(
+            case_id=row["id"],
+            system=system,
+            task=row["task"],
+            scene=row["scene"],
+            kind="picture" if row["kind"] == "picture" else "clip",
+            score=score_case(replace_edit(frames, edits[request_name(AS_ASKED, row["id"])])),
+        )
+        for row, frames in cases
+    ]
+
+
+def figures_of(found: Mapping[int, Mapping[str, Difference]]) -> dict[str, float]:
+    """Flat: `<steps>/<score>` and what it is more than with the most steps, with its interval."""
+    names = {"new": "", "value": "/more", "low": "/more_low", "high": "/more_high"}
+    return {
+        f"{count}/{score}{shown}": round(float(asdict(difference)[name]), 4)
+        for count, scores in found.items()
+        for score, difference in scores.items()
+        for name, shown in names.items()
+        if not np.isnan(asdict(difference)[name])
+    }
+
+
+def main() -> None:
+    """`python -m benchmarks.steps`."""
+    apply_environment()
+    parser = argparse.ArgumentParser(description="The shipped editor with few and many sampling steps.")
+    parser.add_argument("--params", type=Path, default=ROOT / "params.yaml")
+    parser.add_argument("--pictures", type=int, default=306)
+    parser.add_argument("--clips", type=int, default=20)
+    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
+    parser.add_argument("--state", type=Path, default=ROOT / "var" / "steps", help="where it works; resumes there")
+    parser.add_argument("--result", type=Path, default=RESULTS / "steps.json")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", dest="values")
+    told = parser.parse_args()
+    values = (*told.values, f"features.cases.pictures={told.pictures}", f"features.cases.clips={told.clips}")
+    opened = {
+        count: Job.open(told.params, told.state, (*values, f"inference.num_inference_steps={count}"))
+        for count in sorted(told.counts)
+    }
+    with opened[max(opened)].state.writing():
+        figures = figures_of(measure(opened))
+    size = {"pictures": told.pictures, "clips": told.clips, "values": told.values}
+    print(json.dumps(write_record(told.result, size, figures), indent=1))
+
+
+if __name__ == "__main__":
+    main()
