@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.shipped import STAGE, prepare
 from features.cases import AS_ASKED, request_name
-from flows.evaluate import case_frames, edits_by_name
+from flows.evaluate import case_frames, edits_by_name, scored_case
 from flows.inference import answer_cases, open_editor
 from flows.job import Job
 from flows.record import RESULTS, write_record
@@ -58,14 +58,7 @@ def _scored(job: Job, cases: Sequence[tuple[Mapping[str, str], CaseFrames]], sys
     answer_cases(job, PlainSteps(), STAGE, (AS_ASKED,))
     edits = edits_by_name(job, STAGE)
     return [
-        ScoredCase(
-            case_id=row["id"],
-            system=system,
-            task=row["task"],
-            scene=row["scene"],
-            kind="picture" if row["kind"] == "picture" else "clip",
-            score=score_case(replace_edit(frames, edits[request_name(AS_ASKED, row["id"])])),
-        )
+        scored_case(row, system, score_case(replace_edit(frames, edits[request_name(AS_ASKED, row["id"])])))
         for row, frames in cases
     ]
 

@@ -17,7 +17,7 @@ import numpy as np
 from features.cases import AS_ASKED, FRAMEWISE, request_name
 from flows.ablation_page import SCORES, write_results
 from flows.ablation_table import COMPARISONS, Comparison, Shown, Variant
-from flows.evaluate import case_frames, edits_by_name
+from flows.evaluate import case_frames, edits_by_name, scored_case
 from flows.inference import answer_cases, open_editor
 from flows.job import Job
 from flows.settings import ROOT, apply_environment
@@ -101,7 +101,7 @@ def needed(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
 class _Case:
     """A held-out case, or half of one, and its frames beside the references, the source standing in for an edit."""
 
-    row: Mapping[str, Any]
+    row: dict[str, Any]
     seed: int
     is_half: bool
     frames: CaseFrames
@@ -160,7 +160,7 @@ def _scored(bench: Bench, variant: Variant, cases: Sequence[_Case], seeds: int) 
         edits = edits_by_name(job, variant.judged)
         editor = open_editor(job, receipt=job.receipt(variant.judged)).editor
         drawn = [(case, _edit(case, variant, edits, editor)) for case in cases]
-        found.append([_score(case, variant, edit) for case, edit in drawn if edit is not None])
+        found.append([_score(case, variant.name, edit) for case, edit in drawn if edit is not None])
     return found
 
 
@@ -178,15 +178,8 @@ def _edit(case: _Case, variant: Variant, edits: Mapping[str, np.ndarray], editor
     return np.concatenate([edits[name] for name in names]) if names[0] in edits else None
 
 
-def _score(case: _Case, variant: Variant, edit: np.ndarray) -> ScoredCase:
-    return ScoredCase(
-        case_id=case.name,
-        system=variant.name,
-        task=case.row["task"],
-        scene=case.row["scene"],
-        kind="picture" if case.row["kind"] == "picture" else "clip",
-        score=score_case(replace_edit(case.frames, edit)),
-    )
+def _score(case: _Case, system: str, edit: np.ndarray) -> ScoredCase:
+    return scored_case(case.row | {"id": case.name}, system, score_case(replace_edit(case.frames, edit)))
 
 
 def _shown(seeds: Sequence[Sequence[ScoredCase]], shown: Shown) -> list[list[ScoredCase]]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -139,18 +139,13 @@ def _result(case: Mapping[str, Any], editor: Editor, edits: Mapping[str, Mapping
         rows[stage] = SheetRow(
             case["instruction"], case["task"], frames.source, edit, frames.truth, frames.ceiling, success
         )
-    scored = tuple(
-        ScoredCase(
-            case_id=case["id"],
-            system=name,
-            task=case["task"],
-            scene=case["scene"],
-            kind="picture" if case["kind"] == "picture" else "clip",
-            score=score,
-        )
-        for name, score in scores.items()
-    )
-    return CaseResult(scored, rows, case["fps"])
+    return CaseResult(tuple(scored_case(case, name, score) for name, score in scores.items()), rows, case["fps"])
+
+
+def scored_case(case: Mapping[str, Any], system: str, score: CaseScore) -> ScoredCase:
+    """The score of one system's edit of a row of `cases`."""
+    kind: Literal["picture", "clip"] = "picture" if case["kind"] == "picture" else "clip"
+    return ScoredCase(case_id=case["id"], system=system, task=case["task"], scene=case["scene"], kind=kind, score=score)
 
 
 def _stage_scores(stage: str, case: str, frames: CaseFrames, edits: Mapping[str, np.ndarray]) -> dict[str, CaseScore]:
