@@ -57,6 +57,8 @@ class ScoredRow:
 
 def edited(job: Job, published: Published, outputs: Path, alias: str | None) -> list[tuple[PublishedRow, Path | str]]:
     """Every good row with its edit, or the reason why there is none."""
+    if not published.rows:
+        return []
     done = edit_many(job, PlainSteps(), write_manifest(published, outputs / "manifest.jsonl"), outputs, alias)
     found = _answers(job, done, outputs)
     return [(row, found[row.name]) for row in published.rows]
@@ -131,6 +133,7 @@ def read_scorers(path: Path | None) -> PublishedScorers:
 def measure(job: Job, published: Published, told: argparse.Namespace) -> dict[str, Any]:
     """Edit, score, write; the record."""
     judge = PublishedJudge(read_scorers(told.scorers))  # first: a missing scorer is not found after hours of editing
+    told.output.mkdir(parents=True, exist_ok=True)
     with job.state.writing():
         rows = list(scored(job, published, edited(job, published, told.output, told.alias), judge))
         pd.DataFrame([row.flat() for row in rows]).to_csv(told.output / "scores.csv", index=False)
@@ -151,8 +154,9 @@ def _log(job: Job, told: argparse.Namespace, used: Mapping[str, Any], figures: M
     key = content_id(EXPERIMENT, json.dumps(used, sort_keys=True), str(told.output.resolve()))
     with Tracking(job.state).run(EXPERIMENT, told.benchmark, key, used) as run:
         run.metrics(figures)
-        for name in ("scores.csv", "scores.json", "report.html"):
-            run.file(told.output / name, "scores")
+        for path in (told.output / name for name in ("scores.csv", "scores.json", "report.html")):
+            if path.is_file():  # without a row to edit there is no report
+                run.file(path, "scores")
 
 
 def _arguments() -> argparse.Namespace:

@@ -106,6 +106,15 @@ def test_pictures_come_out_of_their_table(tmp_path: Path, scorers: Path, monkeyp
     assert rows.loc[0, "l1"] > 0 and rows["direction"].isna().all() and not record["params"]["scorers"]
 
 
+def test_a_table_without_a_good_row_is_told_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, media = _tgve(tmp_path, "nowhere", "nowhere", "nowhere")
+    output = tmp_path / "out"
+    told = ("tgve", table, "--media", media, "--output", output, "--state", tmp_path / "state")
+    assert _run(monkeypatch, *told) == 1
+    rows, record = _scores(output)
+    assert rows["problem"].str.contains("no such video").all() and record["figures"]["rows"] == 3
+
+
 def test_bad_input_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "out"
     told = ("emu-edit", tmp_path / "nowhere.parquet", "--output", output, "--state", tmp_path / "state")
