@@ -1,9 +1,9 @@
 """The paper's ablations in small: `python -m flows.ablations [COMPARISON ...]`.
 
-Runs the chain once under a root of its own, then every variant of `flows/ablation_table.py` from where it differs, with
-several seeds of training, and holds the edits of the same held-out cases together. Writes
-`benchmarks/results/ablations.json` and the table in `docs/ablations.md`. Killed, it goes on where it was: rows,
-checkpoints and edits are kept under their ids.
+Runs the chain, as far as it is needed, under a root of its own, then every variant of `flows/ablation_table.py` from
+where it differs, with several seeds of training, and holds the edits of the same held-out cases together. Adds what it
+finds to `benchmarks/results/ablations.json` and to the table in `docs/ablations.md`. Killed, it goes on where it was:
+rows, checkpoints and edits are kept under their ids.
 """
 
 import argparse
@@ -167,15 +167,14 @@ def _scored(bench: Bench, variant: Variant, cases: Sequence[_Case], seeds: int) 
 def _edit(case: _Case, variant: Variant, edits: Mapping[str, np.ndarray], editor: Editor) -> np.ndarray | None:
     """What a variant made of a case, None where it was not asked to. Halves have no request: they are drawn here."""
     key = case.row["id"]
-    if case.is_half and variant.framewise:
-        return None
+    if variant.framewise:
+        names = [request_name(FRAMEWISE, key, frame) for frame in range(len(case.frames.source))]
+        asked = not case.is_half and names[0] in edits
+        return np.concatenate([edits[name] for name in names]) if asked else None
     if case.is_half:
         settings = edit_settings(editor.params, Overrides.checked(seed=case.seed))
         return editor.edit_batch([FramesRequest(case.frames.source, case.row["instruction"], settings)])[0].frames
-    if not variant.framewise:
-        return edits[request_name(AS_ASKED, key)]
-    names = [request_name(FRAMEWISE, key, frame) for frame in range(len(case.frames.source))]
-    return np.concatenate([edits[name] for name in names]) if names[0] in edits else None
+    return edits[request_name(AS_ASKED, key)]
 
 
 def _score(case: _Case, system: str, edit: np.ndarray) -> ScoredCase:

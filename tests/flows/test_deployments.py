@@ -25,7 +25,7 @@ from tests.flows.checkout import Checkout, Made, ended_well
 NAMES = BY_DEFAULT["lifecycle"]
 
 T = TypeVar("T")
-PATIENCE = 300  # seconds until a thing that never happens is given up
+PATIENCE = 150  # seconds until a thing that never happens is given up
 OVERRIDES = ["evaluation.resamples=20", "inference.num_inference_steps=2"]
 OFTEN = {
     "name": "often",
