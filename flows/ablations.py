@@ -7,7 +7,7 @@ rows, checkpoints and edits are kept under their ids.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,25 +67,27 @@ def restore(receipts: Mapping[Path, str]) -> None:
         path.write_text(text)
 
 
-def run(bench: Bench, comparisons: Sequence[Comparison], seeds: int) -> dict[str, dict[str, Difference]]:
-    """The differences of every comparison, by score."""
+def run(bench: Bench, comparisons: Sequence[Comparison], seeds: int) -> Iterator[tuple[str, dict[str, Difference]]]:
+    """Every comparison as soon as both of its sides are scored: its name, and its differences by score."""
     with bench.job().state.writing():
         bench.make(needed(comparisons), bench.job())
         chain, params = bench.receipts(), bench.job().params.evaluation
         cases = _cases(bench.job(), halves=any(pair.shown is Shown.HALVES for pair in comparisons))
         scored: dict[str, list[list[ScoredCase]]] = {}
-        for variant in {one.name: one for pair in comparisons for one in (pair.old, pair.new)}.values():
-            print(f"variant {variant.name} ...", flush=True)
-            restore(chain)
-            scored[variant.name] = _scored(bench, variant, cases, seeds)
-        restore(chain)
-    found = {}
-    for pair in comparisons:
-        new, old = (_shown(scored[side.name], pair.shown) for side in (pair.new, pair.old))
-        found[pair.name] = {
-            name: paired_difference(new, old, name, seed=params.seed, resamples=params.resamples) for name in SCORES
-        }
-    return found
+        for pair in comparisons:
+            for variant in (pair.old, pair.new):
+                if variant.name not in scored:
+                    print(f"variant {variant.name} ...", flush=True)
+                    scored[variant.name] = _scored(bench, variant, cases, seeds)
+                    restore(chain)
+            new, old = (_shown(scored[side.name], pair.shown) for side in (pair.new, pair.old))
+            yield (
+                pair.name,
+                {
+                    name: paired_difference(new, old, name, seed=params.seed, resamples=params.resamples)
+                    for name in SCORES
+                },
+            )
 
 
 def needed(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
@@ -214,7 +216,8 @@ def main() -> None:
     clips = Job.open(told.params, told.state, tuple(told.values)).params.features.cases.clips
     bench = Bench(told.params, told.state, (*told.values, f"features.cases.framewise_clips={clips}"))
     chosen = [pair for pair in COMPARISONS if pair.name in (told.comparisons or names)]
-    print(write_results(run(bench, chosen, told.seeds), told.seeds, tuple(told.values)))
+    for name, differences in run(bench, chosen, told.seeds):
+        print(write_results({name: differences}, told.seeds, tuple(told.values)), flush=True)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def test_variants_are_compared_and_the_chain_is_left_as_it_was(made: Made) -> No
     checkout, state = made.checkout, "var/ablations"
     bench = Bench(checkout.root / "params.yaml", checkout.root / state, (f"data={checkout.root / 'data'}",))
     with threads(1):  # as many as the chain had
-        found = run(bench, (PLAIN, NOTHING, HALVES), seeds=1)
+        found = dict(run(bench, (PLAIN, NOTHING, HALVES), seeds=1))
     assert {name: made.receipts[name] for name in NEEDED}.items() <= checkout.receipts(state).items()
     assert set(found) == {"nothing", "halves", PLAIN.name} and all(
         set(scores) == set(SCORES) for scores in found.values()
