@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.presets import resolve
+from flows.presets import committed_params, resolve
 from flows.record import RESULTS, write_record
 from flows.settings import ROOT, apply_environment
 
@@ -58,9 +58,11 @@ class Chain:
         try:
             return process.wait(after)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
             return None
+        finally:  # also where this program itself is interrupted
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def receipts(state: Path) -> dict[str, str]:
@@ -102,12 +104,12 @@ def main() -> None:
     told = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="kills-"))
     params = folder / "params.yaml"
-    params.write_text(
-        resolve((ROOT / "params.yaml").read_text(), (ROOT / "presets" / f"{told.preset}.yaml").read_text())
-    )
+    params.write_text(resolve(committed_params(), (ROOT / "presets" / f"{told.preset}.yaml").read_text()))
     figures = measure(Chain(params, ROOT, os.environ), folder, told.kills, told.seed)
-    shutil.rmtree(folder)
     print(write_record(told.result, {"preset": told.preset, "kills": told.kills, "seed": told.seed}, figures))
+    if figures["kills_lost"]:
+        sys.exit(f"benchmarks.kills: something was lost; both chains and their log lie in {folder}")
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

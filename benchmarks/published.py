@@ -18,7 +18,7 @@ import pandas as pd
 import yaml
 from pydantic import ValidationError
 
-from flows.inference import NoEditorError, edit_many
+from flows.inference import NoEditorError, edit_many, open_editor
 from flows.job import Job
 from flows.record import record_of
 from flows.settings import ROOT, apply_environment
@@ -133,6 +133,7 @@ def read_scorers(path: Path | None) -> PublishedScorers:
 def measure(job: Job, published: Published, told: argparse.Namespace) -> dict[str, Any]:
     """Edit, score, write; the record."""
     judge = PublishedJudge(read_scorers(told.scorers))  # first: a missing scorer is not found after hours of editing
+    model = open_editor(job, alias=told.alias).editor.model
     told.output.mkdir(parents=True, exist_ok=True)
     with job.state.writing():
         rows = list(scored(job, published, edited(job, published, told.output, told.alias), judge))
@@ -141,6 +142,7 @@ def measure(job: Job, published: Published, told: argparse.Namespace) -> dict[st
             "benchmark": told.benchmark,
             "table": told.table.name,
             "model": told.alias,
+            "model_digest": model.digest,
             "values": told.values,
             "scorers": judge.revisions,
         }
@@ -164,6 +166,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("benchmark", choices=["tgve", "emu-edit"])
     parser.add_argument("table", type=Path, help="its table, or the folder of them: parquet, csv, jsonl or json")
     parser.add_argument("--media", type=Path, help="tgve: the folder of its videos")
+    parser.add_argument("--split", default="test", help="emu-edit: which rows, where the table has a column `split`")
     parser.add_argument("--output", "-o", type=Path, required=True, help="folder for edits and scores")
     parser.add_argument("--scorers", type=Path, help="for instance benchmarks/published.yaml; default: none, only l1")
     parser.add_argument("--alias", help="of the editor; default: champion, else the shipped one")
@@ -185,7 +188,7 @@ def main() -> None:
         if told.benchmark == "tgve":
             published = read_tgve(told.table, told.media)
         else:
-            published = read_emu_edit(told.table, told.output / "sources")
+            published = read_emu_edit(told.table, told.output / "sources", told.split)
         record = measure(job, published, told)
     except (ManifestError, ScorerError, NoEditorError) as error:
         sys.exit(f"benchmarks.published: {error}")

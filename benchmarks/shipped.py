@@ -43,6 +43,12 @@ def prepare(job: Job) -> None:
     save_receipt(Receipt(stage=STAGE, models={EDITOR: adopted.model(EDITOR)}), job.state)
 
 
+def refuse_checkout(state: Path, parser: argparse.ArgumentParser) -> None:
+    """Adopted editors and other cases take the place of what the chain left: never where `dvc repro` works."""
+    if state.resolve() == ROOT:
+        parser.error("give it a state of its own: it would take the place of the chain's receipts")
+
+
 def figures_of(systems: dict[str, Any]) -> dict[str, float]:
     """Flat: `cases`, `<system>/<figure>`, `<task>/success`; what is defined for no case is left out."""
     found = {"cases": systems[STAGE]["overall"]["cases"], "scenes": systems[STAGE]["overall"]["scenes"]}
@@ -64,6 +70,7 @@ def main() -> None:
     parser.add_argument("--result", type=Path, default=RESULTS / "shipped.json")
     parser.add_argument("overrides", nargs="*", help="key.path=value")
     told = parser.parse_args()
+    refuse_checkout(told.state, parser)
     counts = (f"features.cases.pictures={told.pictures}", f"features.cases.clips={told.clips}")
     job = Job.open(told.params, told.state, (*counts, *told.overrides))
     with job.state.writing():

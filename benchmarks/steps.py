@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.shipped import STAGE, prepare
+from benchmarks.shipped import STAGE, prepare, refuse_checkout
 from features.cases import AS_ASKED, request_name
 from flows.evaluate import case_frames, edits_by_name, scored_case
 from flows.inference import answer_cases, open_editor
@@ -83,10 +83,11 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=306)
     parser.add_argument("--clips", type=int, default=20)
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
-    parser.add_argument("--state", type=Path, default=ROOT / "var" / "steps", help="where it works; resumes there")
+    parser.add_argument("--state", type=Path, default=ROOT / "var" / "steps", help="where it works")
     parser.add_argument("--result", type=Path, default=RESULTS / "steps.json")
     parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", dest="values")
     told = parser.parse_args()
+    refuse_checkout(told.state, parser)
     values = (*told.values, f"features.cases.pictures={told.pictures}", f"features.cases.clips={told.clips}")
     opened = {
         count: Job.open(told.params, told.state, (*values, f"inference.num_inference_steps={count}"))

@@ -1,11 +1,14 @@
 """The block `features` of params.yaml."""
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from features.affine import AffineParams
 from features.maskers.config import MaskerConfig
 from features.writers.config import WriterConfig
 from models.scorers.config import ScorerConfig
+from models.tasks import parse_task
 
 
 class Block(BaseModel):
@@ -82,6 +85,15 @@ class ScenesParams(Block):
     held_out_share: float = Field(ge=0, lt=1)
 
 
+def _known_tasks(weights: dict[str, PositiveInt]) -> dict[str, PositiveInt]:
+    for label in weights:
+        parse_task(label)
+    return weights
+
+
+TaskWeights = Annotated[dict[str, PositiveInt], AfterValidator(_known_tasks)]
+
+
 class PairsParams(Block):
     """How many rows of each kind a stage's table holds; `tasks` are weights of the composed editing tasks."""
 
@@ -89,7 +101,7 @@ class PairsParams(Block):
     text_to_image: NonNegativeInt
     text_to_video: NonNegativeInt
     validation_share: float = Field(ge=0, lt=1)
-    tasks: dict[str, PositiveInt]
+    tasks: TaskWeights
     shard: PositiveInt
 
 
@@ -100,7 +112,7 @@ class AnimatedParams(Block):
     """
 
     requests: PositiveInt
-    tasks: dict[str, PositiveInt]
+    tasks: TaskWeights
     filmed_share: float = Field(ge=0, le=1)
     writer: WriterConfig
     motions: PositiveInt
@@ -132,7 +144,7 @@ class BacktranslatedParams(Block):
     """
 
     requests: PositiveInt
-    tasks: dict[str, PositiveInt]
+    tasks: TaskWeights
     composed_share: float = Field(ge=0, le=1)
     writer: WriterConfig
     backwards: bool

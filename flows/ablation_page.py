@@ -14,7 +14,6 @@ import numpy as np
 
 from flows.ablation_table import COMPARISONS
 from flows.record import RESULTS, write_record
-from flows.revision import commit
 from flows.settings import ROOT
 from training.compare import Difference
 
@@ -27,15 +26,18 @@ DECIMALS = 4
 Found = Mapping[str, Mapping[str, Difference]]  # by comparison and score
 
 
-def write_results(found: Found, seeds: int, values: tuple[str, ...], result: Path = RESULT, page: Path = PAGE) -> str:
-    """Add the differences to the record and the page; the table, as it is on the page now."""
+def write_results(found: Found, run: Mapping[str, Any], result: Path = RESULT, page: Path = PAGE) -> str:
+    """Add the differences to the record and the page; the table, as it is on the page now.
+
+    `run` says how they were made: `seeds`, `params`, `values`, and the `commit` at the start, before files changed.
+    """
     kept: dict[str, Any] = json.loads(result.read_text()) if result.is_file() else {"params": {}, "figures": {}}
     known = {pair.name for pair in COMPARISONS}
     others = {key: value for key, value in kept["figures"].items() if key.partition("/")[0] in known - found.keys()}
     runs = {name: told for name, told in kept["params"].items() if name in known}
-    runs |= {name: {"seeds": seeds, "values": list(values), "commit": commit()} for name in found}
+    runs |= {name: dict(run) for name in found}
     figures = others | figures_of(found)
-    write_record(result, runs, figures)
+    write_record(result, runs, figures, run["commit"])
     made = f"{BEGIN}\n{table(differences(figures), runs)}\n{END}"
     page.write_text(re.sub(f"{BEGIN}.*?{END}", lambda _: made, page.read_text(), flags=re.DOTALL))
     return made

@@ -111,7 +111,7 @@ COMPARISONS: tuple[Comparison, ...] = (
     ),
     Comparison(
         "frames_over_stills",
-        "animated frames of filmed clips over animated photographs",
+        "animated frames, 76 % of them filmed, over 20 % filmed, the rest photographs",
         TWO,
         Variant(
             "two-stills",

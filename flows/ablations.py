@@ -2,8 +2,8 @@
 
 Runs the chain, as far as it is needed, under a root of its own, then every variant of `flows/ablation_table.py` from
 where it differs, with several seeds of training, and holds the edits of the same held-out cases together. Adds what it
-finds to `benchmarks/results/ablations.json` and to the table in `docs/ablations.md`. Killed, it goes on where it was:
-rows, checkpoints and edits are kept under their ids.
+finds, one comparison after another, to `benchmarks/results/ablations.json` and to the table in `docs/ablations.md`.
+Killed, it goes on where it was as far as trainings go; edits that are scored are made again.
 """
 
 import argparse
@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from features.cases import AS_ASKED, FRAMEWISE, request_name
-from flows.ablation_page import SCORES, write_results
+from flows.ablation_page import PAGE, RESULT, SCORES, write_results
 from flows.ablation_table import COMPARISONS, Comparison, Shown, Variant
 from flows.evaluate import case_frames, edits_by_name, scored_case
 from flows.inference import answer_cases, open_editor
 from flows.job import Job
+from flows.revision import commit
 from flows.settings import ROOT, apply_environment
 from flows.stages import BY_DEFAULT, CHAIN
 from flows.steps import PlainSteps
@@ -206,18 +207,23 @@ def main() -> None:
     parser.add_argument("--params", type=Path, default=ROOT / "params.yaml")
     parser.add_argument("--state", type=Path, default=ROOT / "var" / "ablations", help="where it works; resumes there")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--result", type=Path, default=RESULT, help="the record that is added to")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page with the table")
     parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", dest="values")
     told = parser.parse_args()
     unknown = sorted(set(told.comparisons) - set(names))
     if unknown:
         parser.error(f"unknown comparisons {unknown}; known: {', '.join(names)}")
+    if told.seeds < 1:
+        parser.error("at least one seed")
     if told.state.resolve() == ROOT:
         parser.error("variants take the place of the chain's receipts while they run: give them a state of their own")
     clips = Job.open(told.params, told.state, tuple(told.values)).params.features.cases.clips
     bench = Bench(told.params, told.state, (*told.values, f"features.cases.framewise_clips={clips}"))
     chosen = [pair for pair in COMPARISONS if pair.name in (told.comparisons or names)]
+    how = {"seeds": told.seeds, "params": told.params.name, "values": told.values, "commit": commit()}
     for name, differences in run(bench, chosen, told.seeds):
-        print(write_results({name: differences}, told.seeds, tuple(told.values)), flush=True)
+        print(write_results({name: differences}, how, told.result, told.page), flush=True)
 
 
 if __name__ == "__main__":

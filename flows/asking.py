@@ -17,7 +17,7 @@ from features.generated import set_aside
 from features.pairs import PairSetting
 from features.plan import PlannedRow, shards
 from features.writers.build import build_writer
-from features.writers.protocol import WriterReport
+from features.writers.protocol import UNREACHED, WriterReport
 from flows.audits import CODE, finish_requests, report_folder
 from flows.features import compose_setting
 from flows.job import Job
@@ -109,7 +109,7 @@ def _ask_all(job: Job, steps: Steps, setting: AskSetting, plan: list[PlannedRow]
     reports = steps.each("write requests", lambda rows: _ask(rows, setting, store), parts)
     ids = [setting.request_id(row) for row in plan]
     store.retain(EDIT_REQUESTS, ids)
-    set_aside(store, setting.purpose, (), keep=ids)
+    set_aside(store, setting.purpose, (), keep=set(ids) - store.ids(EDIT_REQUESTS))
     table = store.publish(EDIT_REQUESTS)
     parents = {"clips": job.receipt("clips").table(CLIPS.name).digest}
     figures = {"requests": table.rows, "rejected": len(plan) - table.rows}
@@ -120,7 +120,9 @@ def _ask_all(job: Job, steps: Steps, setting: AskSetting, plan: list[PlannedRow]
 
 def _ask(rows: Sequence[PlannedRow], setting: AskSetting, store: FeatureStore) -> WriterReport:
     """Write what the store lacks of some requests: answers of a model may have been paid for."""
-    known = store.ids(EDIT_REQUESTS) | set(store.draft(QUARANTINE, ["row"])["row"].to_pylist())
+    aside = store.draft(QUARANTINE, ["row", "reason"]).to_pylist()
+    answered = {row["row"] for row in aside if not row["reason"].startswith(UNREACHED)}
+    known = store.ids(EDIT_REQUESTS) | answered
     asked = ask([row for row in rows if setting.request_id(row) not in known], setting)
     store.upsert(EDIT_REQUESTS, asked.requests)
     store.quarantine(asked.quarantined)

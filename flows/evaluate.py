@@ -119,11 +119,19 @@ def case_frames(case: Mapping[str, Any], editor: Editor, edit: np.ndarray) -> Ca
 
 
 def edits_by_name(job: Job, stage: str) -> Mapping[str, np.ndarray]:
-    """The frames that a stage answered the cases with, by the names of the requests."""
+    """The frames that a stage answered the cases with, by the names of the requests.
+
+    Raises:
+        ValueError: some of them failed.
+    """
     requests = job.folder("cases").open(job.receipt("cases").table(EDIT_REQUESTS.name)).rows(["id", "name"]).to_pylist()
     names = {row["id"]: row["name"] for row in requests}
     edits = job.folder(f"edits-{stage}").open(job.receipt(f"edits-{stage}").table(EDITS.name))
-    rows = edits.rows(["request_id", "frames", "id"], where="status = 'ok'").to_pylist()
+    failed = edits.rows(["error", "id"], where="status != 'ok'").to_pylist()
+    if failed:
+        told = f"{len(failed)} cases were not edited by stage {stage}, the first for: {failed[0]['error']}"
+        raise ValueError(f"{told}. Run edits-{stage} again, or look at that editor")
+    rows = edits.rows(["request_id", "frames", "id"]).to_pylist()
     return {names[row["request_id"]]: unpack_frames(row["frames"]) for row in rows}
 
 

@@ -29,7 +29,7 @@ def resolve(base: str, overlay: str) -> str:
     yaml = YAML()
     yaml.width = 120
     values, changes = yaml.load(base), yaml.load(overlay) or {}
-    _put(values, changes, "")
+    _put(values, changes)
     Params.checked(_plain(values), "the resolved preset")
     out = io.StringIO()
     yaml.dump(values, out)
@@ -63,17 +63,16 @@ def main(name: str) -> None:
     print(f"params.yaml is now the preset {name!r}")
 
 
-def _put(values: Any, changes: Any, path: str) -> None:
+def _put(values: Any, changes: Any) -> None:
     for key, value in changes.items():
-        if key not in values:
-            raise ParamsError(f"the overlay's key {path}{key} does not exist in params.yaml")
-        if isinstance(value, dict) and isinstance(values[key], dict):
+        # A key that is not there: another task, another group of rows, or an error that the check of the result tells.
+        if isinstance(value, dict) and isinstance(values.get(key), dict):
             if "name" in value and value["name"] != values[key].get("name"):
                 for gone in list(values[key]):
                     del values[key][gone]
                 values[key].update(value)
                 continue
-            _put(values[key], value, f"{path}{key}.")
+            _put(values[key], value)
         else:
             values[key] = value
 

@@ -15,11 +15,13 @@ from flows.settings import ROOT
 RESULTS = ROOT / "benchmarks" / "results"
 
 
-def record_of(name: str, params: Mapping[str, Any], figures: Mapping[str, float]) -> dict[str, Any]:
-    """The figures with what they were measured on."""
+def record_of(
+    name: str, params: Mapping[str, Any], figures: Mapping[str, float], code: str | None = None
+) -> dict[str, Any]:
+    """The figures with what they were measured on; `code` is the commit, by default that of now."""
     return {
         "name": name,
-        "commit": commit(),
+        "commit": code or commit(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": machine(),
         "params": dict(params),
@@ -27,9 +29,11 @@ def record_of(name: str, params: Mapping[str, Any], figures: Mapping[str, float]
     }
 
 
-def write_record(path: Path, params: Mapping[str, Any], figures: Mapping[str, float]) -> dict[str, Any]:
+def write_record(
+    path: Path, params: Mapping[str, Any], figures: Mapping[str, float], code: str | None = None
+) -> dict[str, Any]:
     """Write a record, named like its file."""
-    record = record_of(path.stem, params, figures)
+    record = record_of(path.stem, params, figures, code)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n")
     return record

@@ -43,14 +43,16 @@ class Planned:
 
     @classmethod
     def of(cls, request: EditRequest, params: InferenceParams, model: ModelReceipt, code: str = "") -> Self:
-        """Other settings, another model or other code are another answer: nothing stale is taken for it."""
+        """Other words, settings, code or another model are another answer: nothing stale is taken for it."""
         settings, text, problem = None, request.settings or "", None
         try:
             settings = edit_settings(params, request.overrides())
             text = settings_text(params, settings)
         except EditError as error:
             problem = str(error)
-        return cls(request, content_id(request.id, model.digest, text, code), settings, text, problem)
+        return cls(
+            request, content_id(request.id, request.instruction, model.digest, text, code), settings, text, problem
+        )
 
 
 @dataclass(frozen=True)

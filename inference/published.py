@@ -75,8 +75,10 @@ def read_tgve(table: Path, media: Path) -> Published:
     return _read(enumerate(rows, 1), columns, video)
 
 
-def read_emu_edit(table: Path, pictures: Path) -> Published:
+def read_emu_edit(table: Path, pictures: Path, split: str = "test") -> Published:
     """The test set of Emu Edit: `table` is its parquet file or a folder of them; pictures are written to `pictures`.
+
+    Rows of other splits are left out, where there is a column `split`.
 
     Raises:
         ManifestError: as `read_tgve`.
@@ -85,7 +87,8 @@ def read_emu_edit(table: Path, pictures: Path) -> Published:
     names = [name for file in files for name in _schema(file)]
     columns = _columns({**CAPTIONS, "clip": ("image",)}, [dict.fromkeys(map(_plain, names), "")], table)
     pictures.mkdir(parents=True, exist_ok=True)
-    rows = enumerate((row for file in files for row in _with_pictures(file)), 1)
+    told = (row for file in files for row in _with_pictures(file))
+    rows = enumerate((row for row in told if row.get("split", split) == split), 1)
     return _read(rows, columns, lambda number, row: _picture(number, row["image"], pictures))
 
 
@@ -144,8 +147,11 @@ def _read(
 
 
 def _tables(path: Path, suffixes: Sequence[str]) -> list[Path]:
-    found = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes)
-    if not found or found[0].suffix.lower() not in suffixes:
+    """The file itself, or of a folder all files of the first kind that it has any of: not its notes beside them."""
+    files = [path] if path.is_file() else sorted(path.rglob("*"))
+    kinds = ([file for file in files if file.suffix.lower() == suffix] for suffix in suffixes)
+    found: list[Path] = next((kind for kind in kinds if kind), [])
+    if not found:
         raise ManifestError(f"{path}: no table ({', '.join(suffixes)}) there")
     return found
 
@@ -174,7 +180,7 @@ def _video(named: str, media: Path, videos: Mapping[str, Sequence[Path]]) -> Pat
         raise EditError("no video named")
     root = media.resolve()
     for path in (root / named, *(root / f"{named}{suffix}" for suffix in VIDEOS)):
-        if path.is_file():
+        if _is_file(path):
             if not path.resolve().is_relative_to(root):
                 raise EditError(f"{named}: outside of {media}")
             return path
@@ -184,6 +190,14 @@ def _video(named: str, media: Path, videos: Mapping[str, Sequence[Path]]) -> Pat
         told = "no such video" if not found else f"{len(found)} videos of that name"
         raise EditError(f"{named}: {told} below {media}")
     return found[0]
+
+
+def _is_file(path: Path) -> bool:
+    """False too for what can be no name of a file."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _picture(number: int, value: Any, pictures: Path) -> Path:

@@ -219,7 +219,11 @@ def test_comments_survive(name: str) -> None:
 @pytest.mark.parametrize(
     "overlay, reason",
     [
-        ("training:\n  stages:\n    one:\n      step: 3\n", "training.stages.one.step does not exist"),
+        ("training:\n  stages:\n    one:\n      step: 3\n", "training.stages.one.step: Extra inputs"),
+        (
+            "features:\n  pairs:\n    one:\n      tasks: {recolor: 2}\n",
+            "features.pairs.one.tasks: .*unknown task 'recolor'",
+        ),
         ("evaluation: {resamples: 0}\n", "evaluation.resamples: Input should be"),
         ("evaluation: 3\n", "evaluation: Input should be"),
     ],
@@ -254,7 +258,7 @@ def test_presets_go_on_top_of_the_committed_file_and_default_restores_it(checkou
     assert path.read_text() == smoke
     presets.main("default")
     assert path.read_text() == PARAMS.read_text()
-    with pytest.raises(SystemExit, match="no preset 'smok'; there are: default, full, paper-30b"):
+    with pytest.raises(SystemExit, match="no preset 'smok'; there are: default, full, long, paper-30b"):
         presets.main("smok")
 
 

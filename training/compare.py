@@ -18,7 +18,7 @@ Seeds = Sequence[Sequence[ScoredCase]]  # the same cases, scored once a seed
 class Difference:
     """`new` minus `old`, 95 % of the resamples between `low` and `high`; NaN where defined for no case.
 
-    `scatter` is the standard deviation over seeds of each system's own figure, the larger of the two; 0 for one seed.
+    `scatter` is the standard deviation over seeds (n - 1) of a system's own figure, the larger of the two; 0 for one.
     """
 
     cases: int
@@ -42,6 +42,8 @@ def paired_difference(new: Seeds, old: Seeds, name: str, *, seed: int, resamples
     if tables[0].keys() != tables[1].keys():
         raise ValueError("the systems were scored on different cases")
     cases = sorted(new[0], key=lambda case: case.case_id)
+    if not cases:
+        return Difference(0, *[float("nan")] * 6)
     rows = [np.stack([table[case.case_id] for case in cases]) for table in tables]  # each [cases seeds]
     defined = np.isfinite(np.concatenate(rows, axis=1)).min(axis=1)
     tasks = np.array([case.task for case in cases])[defined]
@@ -80,4 +82,4 @@ def _mean(values: Values, tasks: np.ndarray) -> float:
 
 
 def _scatter(values: Values, tasks: np.ndarray) -> float:
-    return float(np.std([_mean(column, tasks) for column in values.T]))
+    return float(np.std([_mean(column, tasks) for column in values.T], ddof=min(1, values.shape[1] - 1)))

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 from features.writers.answers import Refused
 from features.writers.config import KEY, MODEL, URL, ChatConfig, Endpoint, WriterError
 from features.writers.prompts import Message
+from features.writers.protocol import UNREACHED
 from features.writers.spoken import Said
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class ChatSpeaker:
             if attempt + 1 < self._config.attempts:
                 wait = self._config.backoff_seconds * 2**attempt if wait is None else wait
                 time.sleep(min(wait, LONGEST_WAIT))
-        raise Refused(f"endpoint: {reason}")
+        raise Refused(f"{UNREACHED}: {reason}")
 
     def _payload(self, messages: Sequence[Message], schema: Mapping[str, object], seed: int) -> dict[str, object]:
         config = self._config

@@ -51,6 +51,9 @@ class Inverted:
     task: str
 
 
+UNREACHED = "endpoint"  # how the reason begins where nothing was answered: worth another try some other time
+
+
 @dataclass(frozen=True)
 class Rejected:
     """A request without a usable answer, for the quarantine: why, and what was answered instead."""

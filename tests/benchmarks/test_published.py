@@ -12,7 +12,9 @@ import yaml
 
 from benchmarks import published
 from benchmarks.published import read_scorers
+from models.build import EDITOR
 from models.scorers.protocol import ScorerError
+from models.weights import load_bundle
 from stores.clip_files import read_clip
 from stores.clip_writer import encode_clip
 from tests.media import WIDE, real_clips
@@ -83,6 +85,8 @@ def test_clips_are_edited_and_scored_and_no_row_is_lost(
     assert (figures["rows"], figures["scored"], figures["add/rows"], figures["local_object/rows"]) == (3, 1, 2, 1)
     assert figures["clip_frame"] == figures["add/clip_frame"] == pytest.approx(scored["clip_frame"], abs=1e-4)
     assert set(record["params"]["scorers"]) == {"clips", "frames", "preference"}
+    shipped = load_bundle(ROOT / "weights" / "one.safetensors", EDITOR)
+    assert record["params"]["model_digest"] == shipped.digest()
     assert '"clip_frame"' in capsys.readouterr().out
     # Run again, nothing that was edited is edited anew, and the scores are the same.
     (edit,) = output.glob("*.mp4")

@@ -72,6 +72,19 @@ def test_rows_are_made_once_and_refusals_are_remembered(made: Made, store: Featu
     assert masker.asked == len(makings) and store.ids(EDIT_PAIRS) == built
 
 
+def test_a_row_that_the_audit_set_aside_is_made_anew(made: Made, store: FeatureStore) -> None:
+    rows = [PlannedRow(number, SEGMENTATION, "train", "segment") for number in range(8)]
+    makings = marked_makings(rows, segment_setting(made, Picky()))
+    build_makings(makings, made.setting.encoder, store)
+    whole = {row["id"]: row["sha256"] for row in store.draft(EDIT_PAIRS).to_pylist()}
+    (spoilt, *others) = sorted(whole)
+    store.retain(EDIT_PAIRS, others)
+    told = {"id": "x", "origin": "checks", "table": EDIT_PAIRS.name, "row": spoilt, "reason": "finite", "value": ""}
+    store.quarantine([told])
+    build_makings(makings, made.setting.encoder, store)
+    assert {row["id"]: row["sha256"] for row in store.draft(EDIT_PAIRS).to_pylist()} == whole
+
+
 def test_generated_rows_are_decoded_again_like_composed_ones(made: Made, store: FeatureStore) -> None:
     rows = [PlannedRow(number, SEGMENTATION, "train", "segment") for number in range(6)]
     makings = marked_makings(rows, segment_setting(made, Picky()))

@@ -101,9 +101,11 @@ def test_results_come_back_from_the_record_and_others_are_left(tmp_path: Path) -
     first, second = COMPARISONS[:2]
     nowhere = Difference(0, *[float("nan")] * 6)
     found = {name: Difference(3, 0.5, 0.25, 0.25, -0.125, 0.5, 0.0) for name in SCORES} | {"flicker": nowhere}
-    write_results({first.name: found}, 3, (), result, page)
-    write_results({second.name: found}, 1, ("seed=1",), result, page)
+    how = {"seeds": 3, "params": "params.yaml", "values": [], "commit": "c0ffee1"}
+    write_results({first.name: found}, how, result, page)
+    write_results({second.name: found}, how | {"seeds": 1, "values": ["seed=1"]}, result, page)
     record = json.loads(result.read_text())
+    assert record["commit"] == record["params"][first.name]["commit"] == "c0ffee1"
     assert set(record["params"]) == {first.name, second.name}
     assert [record["params"][pair.name]["seeds"] for pair in (first, second)] == [3, 1]
     back = differences(record["figures"])[first.name]
@@ -111,7 +113,7 @@ def test_results_come_back_from_the_record_and_others_are_left(tmp_path: Path) -
     told = page.read_text()
     assert first.question in told and second.question in told and told.startswith("before") and "after" in told
     # Run again, a comparison takes its own place.
-    write_results({first.name: found | {"success": nowhere}}, 2, (), result, page)
+    write_results({first.name: found | {"success": nowhere}}, how | {"seeds": 2}, result, page)
     record = json.loads(result.read_text())
     assert record["params"][first.name]["seeds"] == 2 and record["params"][second.name]["seeds"] == 1
     assert differences(record["figures"])[second.name]["success"] == found["success"]

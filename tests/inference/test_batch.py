@@ -151,7 +151,8 @@ def test_other_settings_another_model_a_lost_file_and_an_error_are_made_anew(tmp
     (first,) = answer([asked], editor, store, outputs).ids
     others = [tiny.editor(guidance_scale=4.0), tiny.editor(name="other")]
     ids = {first} | {key for other in others for key in answer([asked], other, store, outputs).ids}
-    assert len(ids) == 3
+    reworded = replace(asked, instruction=f"{asked.instruction}, please")  # under the same id
+    assert len(ids | set(answer([reworded], editor, store, outputs).ids)) == 4
     (outputs / f"{first}.mp4").unlink()
     assert answer([asked], editor, store, outputs).made == 1
     late = replace(asked, id="late", media=None, clip_uri=str(tmp_path / "late.mp4"))

@@ -81,6 +81,7 @@ def test_bad_rows_are_told_and_the_others_stay(videos: Path, tmp_path: Path) -> 
         {**ROW, "video": "bay"},
         {**ROW, "video": "../secret.mp4"},
         {**ROW, "video": ""},
+        {**ROW, "video": "x" * 300},
         {**ROW, "video": "blackswan", "instruction": ""},
         {**ROW, "video": "blackswan", "output_caption": None},
     ]
@@ -92,11 +93,12 @@ def test_bad_rows_are_told_and_the_others_stay(videos: Path, tmp_path: Path) -> 
         "2 videos of that name",
         "outside",
         "no video",
+        "no such video",
         "instruction is empty",
         "output_caption",
     )
     assert len(reasons) == len(expected) and all(part in reason for part, reason in zip(expected, reasons, strict=True))
-    assert [problem.number for problem in found.problems] == [2, 3, 4, 5, 6, 7]
+    assert [problem.number for problem in found.problems] == [2, 3, 4, 5, 6, 7, 8]
 
 
 def test_broken_lines_of_text_tables_are_told(videos: Path, tmp_path: Path) -> None:
@@ -147,6 +149,28 @@ def test_pictures_of_a_table_become_files(tmp_path: Path) -> None:
     before = {row.clip: row.clip.stat().st_mtime_ns for row in found.rows}
     again = read_emu_edit(shards, tmp_path / "sources")
     assert again == found and all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+def test_of_a_set_with_splits_one_is_read(tmp_path: Path) -> None:
+    told = {split: [picture_bytes(seed) for seed in seeds] for split, seeds in (("test", (1, 2)), ("validation", (3,)))}
+    for split, data in told.items():
+        _emu_edit(tmp_path / "data" / f"{split}.parquet", [{"bytes": one, "path": None} for one in data], split=split)
+    for split, data in told.items():
+        found = read_emu_edit(tmp_path / "data", tmp_path / "sources", split)
+        assert [row.clip.read_bytes() for row in found.rows] == data
+    assert (
+        read_emu_edit(tmp_path / "data", tmp_path / "sources").rows
+        == read_emu_edit(tmp_path / "data", tmp_path / "sources", "test").rows
+    )
+    with pytest.raises(ManifestError, match="no rows"):
+        read_emu_edit(tmp_path / "data", tmp_path / "sources", "train")
+
+
+def test_notes_beside_a_table_are_no_table(videos: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    _table(tmp_path / "data" / "train.parquet", {**ROW, "video": "blackswan"})
+    (tmp_path / "data" / "dataset_infos.json").write_text('{"default": {}}')
+    assert len(read_tgve(tmp_path / "data", videos).rows) == 1
 
 
 def test_rows_without_a_picture_are_told(tmp_path: Path) -> None:
