@@ -105,11 +105,12 @@ def made_with(setting: PairSetting) -> str:
 def _ask_all(job: Job, steps: Steps, setting: AskSetting, plan: list[PlannedRow]) -> Receipt:
     folder = f"requests-{setting.stage}"
     store = job.folder(folder)
+    _forget_unanswered(store)
     parts = shards(plan, job.params.features.pairs[setting.stage].shard)
     reports = steps.each("write requests", lambda rows: _ask(rows, setting, store), parts)
     ids = [setting.request_id(row) for row in plan]
     store.retain(EDIT_REQUESTS, ids)
-    set_aside(store, setting.purpose, (), keep=set(ids) - store.ids(EDIT_REQUESTS))
+    set_aside(store, setting.purpose, (), keep=ids)
     table = store.publish(EDIT_REQUESTS)
     parents = {"clips": job.receipt("clips").table(CLIPS.name).digest}
     figures = {"requests": table.rows, "rejected": len(plan) - table.rows}
@@ -118,11 +119,16 @@ def _ask_all(job: Job, steps: Steps, setting: AskSetting, plan: list[PlannedRow]
     return finish_requests(job, store, receipt, {f"writer/{name}": value for name, value in vars(cost).items()})
 
 
+def _forget_unanswered(store: FeatureStore) -> None:
+    """What an endpoint did not answer is asked again; what it answered badly is not."""
+    if store.has(QUARANTINE):
+        found = store.draft(QUARANTINE, ["id", "reason"]).to_pylist()
+        store.retain(QUARANTINE, [row["id"] for row in found if not row["reason"].startswith(UNREACHED)])
+
+
 def _ask(rows: Sequence[PlannedRow], setting: AskSetting, store: FeatureStore) -> WriterReport:
     """Write what the store lacks of some requests: answers of a model may have been paid for."""
-    aside = store.draft(QUARANTINE, ["row", "reason"]).to_pylist()
-    answered = {row["row"] for row in aside if not row["reason"].startswith(UNREACHED)}
-    known = store.ids(EDIT_REQUESTS) | answered
+    known = store.ids(EDIT_REQUESTS) | set(store.draft(QUARANTINE, ["row"])["row"].to_pylist())
     asked = ask([row for row in rows if setting.request_id(row) not in known], setting)
     store.upsert(EDIT_REQUESTS, asked.requests)
     store.quarantine(asked.quarantined)
