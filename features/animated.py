@@ -12,8 +12,8 @@ import numpy as np
 
 from features.affine import AffineParams, animate, draw_motion
 from features.asked import AskedEdit, Moment
-from features.generated import Making
-from features.pair_rows import PairRow, Triple
+from features.generated import Making, as_asked
+from features.pair_rows import PairRow
 from features.params import AnimatedParams
 from features.plan import ANIMATED, PlannedRow, plan_group
 from features.setting import ComposeSetting
@@ -53,10 +53,7 @@ class MotionSetting:
         key = self.row_id(edit, number)
         motion = draw_motion(self.frames, self.params, np.random.default_rng(int(key[:16], 16)))
         source, target = (animate(clip[0], motion, self.params.padding) for clip in (edit.source, edit.edit))
-        triple = Triple(
-            edit.task, edit.instruction, source, target, edit.caption, edit.output_caption, list(edit.clip_ids),
-            edit.scene,
-        )  # fmt: skip
+        triple = as_asked(edit, source, target)
         return PairRow(key, self.stage, ANIMATED, edit.split, edit.model_digest, triple)
 
 

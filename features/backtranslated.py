@@ -12,7 +12,7 @@ import numpy as np
 
 from features.asked import AskedEdit, Moment
 from features.composer import Scene
-from features.generated import Making
+from features.generated import Making, as_asked
 from features.pair_rows import PairRow, Triple
 from features.params import BacktranslatedParams
 from features.plan import BACKTRANSLATED, PlannedRow, plan_group
@@ -68,7 +68,7 @@ class BackSetting:
         Raises:
             ValueError: the way back was not written with the request.
         """
-        triple = _backward(edit) if self.backwards else _forward(edit)
+        triple = _backward(edit) if self.backwards else as_asked(edit, edit.source, edit.edit)
         return PairRow(self.row_id(edit), self.stage, BACKTRANSLATED, edit.split, edit.model_digest, triple)
 
 
@@ -83,11 +83,4 @@ def _backward(edit: AskedEdit) -> Triple:
     return Triple(
         edit.inverse.task, edit.inverse.instruction, edit.edit, edit.source, edit.output_caption, edit.caption,
         list(edit.clip_ids), edit.scene,
-    )  # fmt: skip
-
-
-def _forward(edit: AskedEdit) -> Triple:
-    return Triple(
-        edit.task, edit.instruction, edit.source, edit.edit, edit.caption, edit.output_caption, list(edit.clip_ids),
-        edit.scene,
     )  # fmt: skip

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from features.asked import AskedEdit, provenance
 from features.checks import ORIGIN
 from features.encode import PairEncoder
@@ -33,6 +35,13 @@ class Making:
         if isinstance(made, MaskRejected):
             raise ValueError(f"pair {self.id} is set aside: {made.reason}")
         return made.triple
+
+
+def as_asked(edit: AskedEdit, source: np.ndarray, target: np.ndarray) -> Triple:
+    """The triple of an edit in the direction in which it was asked; frames [f h w 3] as they are to be trained on."""
+    return Triple(
+        edit.task, edit.instruction, source, target, edit.caption, edit.output_caption, list(edit.clip_ids), edit.scene
+    )
 
 
 def build_makings(makings: Sequence[Making], encoder: PairEncoder, store: FeatureStore) -> None:
