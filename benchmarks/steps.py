@@ -6,25 +6,15 @@ the most steps, case by case, so the differences are far surer than the figures.
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
+from benchmarks.held_out import flat_difference, held_out, scored
 from benchmarks.shipped import STAGE, prepare, refuse_checkout
-from features.cases import AS_ASKED, request_name
-from flows.evaluate import case_frames, edits_by_name, scored_case
-from flows.inference import answer_cases, open_editor
 from flows.job import Job
 from flows.record import RESULTS, write_record
 from flows.settings import ROOT, apply_environment
-from flows.steps import PlainSteps
-from models.metrics import CaseFrames, replace_edit, score_case
-from stores.frames import unpack_frames
-from stores.schema import CASES
 from training.compare import Difference, paired_difference
-from training.evaluate import ScoredCase
 
 COUNTS = (4, 8, 16, 32, 50)  # the last is the paper's
 SCORES = ("success", "edit_psnr", "keep_psnr", "flicker")
@@ -34,45 +24,26 @@ def measure(opened: Mapping[int, Job]) -> dict[int, dict[str, Difference]]:
     """By number of steps, the difference to the most steps; jobs differ in that number alone."""
     job = opened[max(opened)]
     prepare(job)
-    cases = _cases(job)
-    scored = {count: [_scored(one, cases, f"{count} steps")] for count, one in opened.items()}
+    cases = held_out(job, STAGE)
+    found = {count: [scored(one, cases, STAGE, f"{count} steps")] for count, one in opened.items()}
     told = job.params.evaluation
     return {
         count: {
-            name: paired_difference(own, scored[max(scored)], name, seed=told.seed, resamples=told.resamples)
+            name: paired_difference(own, found[max(found)], name, seed=told.seed, resamples=told.resamples)
             for name in SCORES
         }
-        for count, own in scored.items()
+        for count, own in found.items()
     }
-
-
-def _cases(job: Job) -> list[tuple[Mapping[str, str], CaseFrames]]:
-    editor = open_editor(job, receipt=job.receipt(STAGE)).editor
-    rows = job.folder("cases").open(job.receipt("cases").table(CASES.name)).rows().to_pylist()
-    frames = [case_frames(row, editor, unpack_frames(row["source"])) for row in rows]
-    kept = [{name: row[name] for name in ("id", "task", "scene", "kind")} for row in rows]
-    return list(zip(kept, frames, strict=True))
-
-
-def _scored(job: Job, cases: Sequence[tuple[Mapping[str, str], CaseFrames]], system: str) -> list[ScoredCase]:
-    answer_cases(job, PlainSteps(), STAGE, (AS_ASKED,))
-    edits = edits_by_name(job, STAGE)
-    return [
-        scored_case(row, system, score_case(replace_edit(frames, edits[request_name(AS_ASKED, row["id"])])))
-        for row, frames in cases
-    ]
 
 
 def figures_of(found: Mapping[int, Mapping[str, Difference]]) -> dict[str, float]:
     """Flat: `<steps>/<score>` and what it is more than with the most steps, with its interval."""
-    names = {"new": "", "value": "/more", "low": "/more_low", "high": "/more_high"}
-    return {
-        f"{count}/{score}{shown}": round(float(asdict(difference)[name]), 4)
+    parts = [
+        flat_difference(f"{count}/{score}", difference)
         for count, scores in found.items()
         for score, difference in scores.items()
-        for name, shown in names.items()
-        if not np.isnan(asdict(difference)[name])
-    }
+    ]
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def main() -> None:

@@ -19,7 +19,5 @@ def test_failed_edits_are_told_with_their_reason(tmp_path: Path) -> None:
     edits.upsert(EDITS, [{"id": "e", "request_id": "r", "status": "error", "error": "values that are not finite"}])
     for store, spec, stage in ((requests, EDIT_REQUESTS, "cases"), (edits, EDITS, "edits-one")):
         save_receipt(Receipt(stage=stage, tables={spec.name: store.publish(spec)}), job.state)
-    with pytest.raises(
-        ValueError, match="1 cases were not edited by stage one, the first for: values that are not"
-    ):
+    with pytest.raises(ValueError, match="1 cases were not edited by stage one, the first for: values that are not"):
         edits_by_name(job, "one")
