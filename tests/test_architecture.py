@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -71,13 +72,15 @@ def python_files(*folders: str) -> list[str]:
     return [str(path.relative_to(ROOT)) for path in paths]
 
 
+@cache
 def parsed(file: str) -> ast.Module:
     return ast.parse((ROOT / file).read_text(encoding="utf-8"), file)
 
 
-def imports(file: str) -> set[str]:
+@cache
+def imports(file: str) -> frozenset[str]:
     """Dotted names of all that a file imports, wherever in it."""
-    return {name for node in ast.walk(parsed(file)) for name in _names(node)}
+    return frozenset(name for node in ast.walk(parsed(file)) for name in _names(node))
 
 
 def _names(node: ast.AST) -> Iterator[str]:

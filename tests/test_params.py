@@ -2,6 +2,8 @@
 
 import subprocess
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,15 @@ PARAMS = ROOT / "params.yaml"
 OVERLAYS = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
 
 
-def values() -> dict[str, Any]:
+@cache
+def _read() -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load(PARAMS.read_text())
     return found
+
+
+def values() -> dict[str, Any]:
+    """A copy of its own for every caller: some change it."""
+    return deepcopy(_read())
 
 
 def leaves(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
