@@ -6,6 +6,7 @@ never schedules anything.
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -150,6 +151,18 @@ def test_all_deployments_are_there_with_their_schedules_off(deployed: str) -> No
     schedules = {deployment["name"]: [s["active"] for s in deployment["schedules"]] for deployment in found}
     assert len(found) == 6
     assert schedules == {name: [name == "often"] for name in ("daily", "weekly", "batch", "nightly", "often")}
+
+
+def test_a_schedule_is_switched_on_and_off_as_the_documents_say(deployed: str, made: Made) -> None:
+    def told(*command: str) -> str:
+        schedule = ("prefect", "deployment", "schedule")
+        return ended_well(made.checkout.run(*schedule, *command, PREFECT_API_URL=deployed))
+
+    (key,) = re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", told("ls", "evaluate/weekly"))
+    for command, is_active in (("resume", True), ("pause", False)):
+        told(command, "evaluate/weekly", key)
+        (found,) = ask(f"{deployed}/deployments/filter", "POST", {"flows": {"name": {"any_": ["evaluate"]}}})
+        assert [schedule["active"] for schedule in found["schedules"]] == [is_active]
 
 
 def test_a_schedule_makes_a_run_and_the_worker_completes_it(deployed: str, made: Made) -> None:
