@@ -30,7 +30,7 @@ from stores.schema import CASES, EDITS
 CLIPS = 40
 SHOWN_FRAMES = 2  # the first and the last
 WIDTH = 1400  # pixels of the sheet
-QUALITY = 82
+QUALITY = 60
 RUN = "clips"
 
 
