@@ -12,14 +12,13 @@ from pathlib import Path
 from features.cases import AS_ASKED, request_name
 from features.edit_filter import score_edit
 from features.filter_report import FilterReport, ScoredEdit, filter_report
-from flows.evaluate import case_frames, edits_by_name
+from flows.evaluate import case_frames, case_rows, edits_by_name
 from flows.inference import open_editor
 from flows.job import Job
 from flows.record import RESULTS, write_record
 from flows.settings import ROOT, apply_environment
 from models.metrics import score_case
 from models.scorers.build import build_scorer
-from stores.schema import CASES
 
 STAGE = "one"
 
@@ -30,8 +29,7 @@ def scored_edits(job: Job) -> Iterator[ScoredEdit]:
     scorer = build_scorer(config) if config else None
     editor = open_editor(job, receipt=job.receipt(STAGE)).editor
     edits = edits_by_name(job, STAGE)
-    table = job.folder("cases").open(job.receipt("cases").table(CASES.name))
-    for case in table.rows().to_pylist():
+    for case in case_rows(job):
         frames = case_frames(case, editor, edits[request_name(AS_ASKED, case["id"])])
         found = score_case(frames)
         # Cases have no captions: what a scorer says of them would need some.

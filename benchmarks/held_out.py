@@ -1,18 +1,21 @@
-"""What several measurements share: the held-out cases of a state, and the scores of a stage's edits of them."""
+"""What measurements on held-out cases share: their options, the cases of a state, and the scores of a stage's edits."""
 
+import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from features.cases import AS_ASKED, request_name
-from flows.evaluate import case_frames, edits_by_name, scored_case
+from flows.evaluate import case_frames, case_rows, edits_by_name, scored_case
 from flows.inference import answer_cases, open_editor
 from flows.job import Job
+from flows.record import RESULTS
+from flows.settings import ROOT
 from flows.steps import PlainSteps
 from models.metrics import CaseFrames, replace_edit, score_case
 from stores.frames import unpack_frames
-from stores.schema import CASES
 from training.compare import Difference
 from training.evaluate import ScoredCase
 
@@ -30,10 +33,9 @@ class HeldOut:
 def held_out(job: Job, stage: str) -> list[HeldOut]:
     """The cases of a state, with references through the autoencoder of a stage's editor."""
     editor = open_editor(job, receipt=job.receipt(stage)).editor
-    rows = job.folder("cases").open(job.receipt("cases").table(CASES.name)).rows().to_pylist()
     return [
         HeldOut({name: row[name] for name in COLUMNS}, case_frames(row, editor, unpack_frames(row["source"])))
-        for row in rows
+        for row in case_rows(job)
     ]
 
 
@@ -49,8 +51,33 @@ def scored(job: Job, cases: Sequence[HeldOut], stage: str, system: str) -> list[
     ]
 
 
-def flat_difference(name: str, difference: Difference, own: str = "") -> dict[str, float]:
-    """`<name>` as the new system has it, and `<name>/more`, `more_low`, `more_high` than the old; NaN is left out."""
-    shown = {"new": own, "value": "/more", "low": "/more_low", "high": "/more_high"}
-    values = asdict(difference)
-    return {f"{name}{end}": round(float(values[key]), 4) for key, end in shown.items() if not np.isnan(values[key])}
+def flat_differences(name: str, differences: Mapping[str, Difference]) -> dict[str, float]:
+    """`<name>/<score>/more` that the new system has than the old, `more_low` and `more_high`; NaN is left out."""
+    found = {
+        f"{name}/{score}/{key}": value
+        for score, own in differences.items()
+        for key, value in (("more", own.value), ("more_low", own.low), ("more_high", own.high))
+    }
+    return {key: round(float(value), 4) for key, value in found.items() if not np.isnan(value)}
+
+
+def case_parser(name: str, description: str, pictures: int, clips: int, state: str) -> argparse.ArgumentParser:
+    """Options of a measurement on so many held-out cases; `state` is the folder in `var/` that it works in."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--params", type=Path, default=ROOT / "params.yaml")
+    parser.add_argument("--pictures", type=int, default=pictures)
+    parser.add_argument("--clips", type=int, default=clips)
+    parser.add_argument("--state", type=Path, default=ROOT / "var" / state, help="where it works, not the checkout")
+    parser.add_argument("--result", type=Path, default=RESULTS / f"{name}.json")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", dest="values")
+    return parser
+
+
+def case_values(told: argparse.Namespace, parser: argparse.ArgumentParser) -> tuple[str, ...]:
+    """The overrides that the options say. Ends the program if they name the checkout as their state.
+
+    Adopted editors and other cases take the place of what the chain left: never where `dvc repro` works.
+    """
+    if told.state.resolve() == ROOT:
+        parser.error("give it a state of its own: it would take the place of the chain's receipts")
+    return (*told.values, f"features.cases.pictures={told.pictures}", f"features.cases.clips={told.clips}")

@@ -4,17 +4,16 @@ Pictures alone by default: stage one has never seen an edited clip. Writes `benc
 state it works in, the sheet of the first cases, none picked.
 """
 
-import argparse
 import json
-from pathlib import Path
 from typing import Any
 
+from benchmarks.held_out import case_parser, case_values
 from flows.evaluate import evaluate_stages
 from flows.features import build_clips, build_evaluation_cases
 from flows.inference import answer_cases
 from flows.job import Job
-from flows.record import RESULTS, write_record
-from flows.settings import ROOT, apply_environment
+from flows.record import write_record
+from flows.settings import apply_environment
 from flows.steps import PlainSteps
 from flows.training import adopt_weights
 from models.build import EDITOR
@@ -43,12 +42,6 @@ def prepare(job: Job) -> None:
     save_receipt(Receipt(stage=STAGE, models={EDITOR: adopted.model(EDITOR)}), job.state)
 
 
-def refuse_checkout(state: Path, parser: argparse.ArgumentParser) -> None:
-    """Adopted editors and other cases take the place of what the chain left: never where `dvc repro` works."""
-    if state.resolve() == ROOT:
-        parser.error("give it a state of its own: it would take the place of the chain's receipts")
-
-
 def figures_of(systems: dict[str, Any]) -> dict[str, float]:
     """Flat: `cases`, `<system>/<figure>`, `<task>/success`; what is defined for no case is left out."""
     found = {"cases": systems[STAGE]["overall"]["cases"], "scenes": systems[STAGE]["overall"]["scenes"]}
@@ -62,20 +55,12 @@ def figures_of(systems: dict[str, Any]) -> dict[str, float]:
 def main() -> None:
     """`python -m benchmarks.shipped`."""
     apply_environment()
-    parser = argparse.ArgumentParser(description="The shipped editor on held-out cases.")
-    parser.add_argument("--params", type=Path, default=ROOT / "params.yaml")
-    parser.add_argument("--pictures", type=int, default=306)
-    parser.add_argument("--clips", type=int, default=0)
-    parser.add_argument("--state", type=Path, default=ROOT / "var" / "shipped", help="where it works; resumes there")
-    parser.add_argument("--result", type=Path, default=RESULTS / "shipped.json")
-    parser.add_argument("overrides", nargs="*", help="key.path=value")
+    parser = case_parser("shipped", "The shipped editor on held-out cases.", pictures=306, clips=0, state="shipped")
     told = parser.parse_args()
-    refuse_checkout(told.state, parser)
-    counts = (f"features.cases.pictures={told.pictures}", f"features.cases.clips={told.clips}")
-    job = Job.open(told.params, told.state, (*counts, *told.overrides))
+    job = Job.open(told.params, told.state, case_values(told, parser))
     with job.state.writing():
         figures = measure(job)
-    size = {"pictures": told.pictures, "clips": told.clips, "overrides": told.overrides}
+    size = {"pictures": told.pictures, "clips": told.clips, "values": told.values}
     print(json.dumps(write_record(told.result, size, figures), indent=1))
 
 

@@ -4,25 +4,21 @@ Every stage answers the same cases as they are asked, and is held against the st
 take the place of those of the state, which must not be the checkout. Writes `benchmarks/results/stages.json`.
 """
 
-import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 
-from benchmarks.held_out import flat_difference, held_out, scored
-from benchmarks.shipped import refuse_checkout
+from benchmarks.held_out import case_parser, case_values, flat_differences, held_out, scored
 from flows.features import build_evaluation_cases
 from flows.job import Job
-from flows.record import RESULTS, write_record
-from flows.settings import ROOT, apply_environment
+from flows.record import write_record
+from flows.settings import apply_environment
 from flows.stages import STAGES
 from flows.steps import PlainSteps
 from models.build import EDITOR
-from training.compare import paired_difference
+from training.compare import paired_differences
 from training.evaluate import Figures, ScoredCase, evaluate
 
-SCORES = ("success", "edit_psnr", "keep_psnr", "flicker")
 KINDS = ("overall", "pictures", "clips")
 FIGURES = (
     "cases",
@@ -47,44 +43,31 @@ def measure(job: Job, stages: Sequence[str]) -> dict[str, float]:
     found: dict[str, float] = {}
     for stage in stages:
         system = report.systems[stage]
-        shown = {kind: getattr(system, kind) for kind in KINDS}
-        found |= _flat(stage, {kind: figures for kind, figures in shown.items() if figures})
-        found |= {f"{stage}/{task}/success": round(own.success or 0.0, 4) for task, own in system.tasks.items()}
+        found |= _flat(stage, {kind: getattr(system, kind) for kind in KINDS}, FIGURES)
+        found |= _flat(stage, system.tasks, ("success",))
     for before, stage in pairwise(stages):
         for kind in KINDS:
-            found |= _more(job, kind, f"{stage}/{kind}", by_stage[stage], by_stage[before])
+            sides = [[[case for case in by_stage[name] if _is_of(case, kind)]] for name in (stage, before)]
+            more = paired_differences(*sides, seed=params.seed, resamples=params.resamples)
+            found |= flat_differences(f"{stage}/{kind}", more)
     return found
 
 
-def _flat(stage: str, shown: dict[str, Figures]) -> dict[str, float]:
-    values = {f"{stage}/{kind}/{name}": getattr(own, name) for kind, own in shown.items() for name in FIGURES}
+def _flat(stage: str, shown: Mapping[str, Figures | None], names: Sequence[str]) -> dict[str, float]:
+    values = {f"{stage}/{group}/{name}": getattr(own, name) for group, own in shown.items() if own for name in names}
     return {name: round(float(value), 4) for name, value in values.items() if value is not None}
 
 
-def _more(job: Job, kind: str, name: str, new: list[ScoredCase], old: list[ScoredCase]) -> dict[str, float]:
-    sides = [[case for case in side if kind in ("overall", f"{case.kind}s")] for side in (new, old)]
-    found: dict[str, float] = {}
-    for score in SCORES:
-        told = job.params.evaluation
-        more = paired_difference([sides[0]], [sides[1]], score, seed=told.seed, resamples=told.resamples)
-        found |= {key: value for key, value in flat_difference(f"{name}/{score}", more).items() if "/more" in key}
-    return found
+def _is_of(case: ScoredCase, kind: str) -> bool:
+    return kind in ("overall", f"{case.kind}s")
 
 
 def main() -> None:
     """`python -m benchmarks.stages`."""
     apply_environment()
-    parser = argparse.ArgumentParser(description="The editors of a finished chain on held-out cases.")
-    parser.add_argument("--params", type=Path, default=ROOT / "params.yaml")
-    parser.add_argument("--pictures", type=int, default=150)
-    parser.add_argument("--clips", type=int, default=150)
-    parser.add_argument("--state", type=Path, default=ROOT / "var" / "long", help="where the chain has run")
-    parser.add_argument("--result", type=Path, default=RESULTS / "stages.json")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", dest="values")
+    parser = case_parser("stages", "The editors of a finished chain.", pictures=150, clips=150, state="long")
     told = parser.parse_args()
-    refuse_checkout(told.state, parser)
-    counts = (f"features.cases.pictures={told.pictures}", f"features.cases.clips={told.clips}")
-    job = Job.open(told.params, told.state, (*told.values, *counts))
+    job = Job.open(told.params, told.state, case_values(told, parser))
     stages = [stage for stage in STAGES if (job.state.receipts / f"{stage}.json").is_file()]
     if not stages:
         parser.error(f"no stage was trained under {told.state}")

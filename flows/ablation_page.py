@@ -15,12 +15,11 @@ import numpy as np
 from flows.ablation_table import COMPARISONS
 from flows.record import RESULTS, write_record
 from flows.settings import ROOT
-from training.compare import Difference
+from training.compare import COMPARED, Difference
 
 RESULT = RESULTS / "ablations.json"
 PAGE = ROOT / "docs" / "ablations.md"
 BEGIN, END = "<!-- ablations:begin -->", "<!-- ablations:end -->"
-SCORES = ("success", "edit_psnr", "keep_psnr", "flicker")
 DECIMALS = 4
 
 Found = Mapping[str, Mapping[str, Difference]]  # by comparison and score
@@ -57,7 +56,7 @@ def figures_of(found: Found) -> dict[str, float]:
 def differences(figures: Mapping[str, float]) -> dict[str, dict[str, Difference]]:
     """The way back of `figures_of`."""
     names = list(dict.fromkeys(key.partition("/")[0] for key in figures))
-    return {name: {score: _difference(figures, f"{name}/{score}") for score in SCORES} for name in names}
+    return {name: {score: _difference(figures, f"{name}/{score}") for score in COMPARED} for name in names}
 
 
 def _difference(figures: Mapping[str, float], where: str) -> Difference:

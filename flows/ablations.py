@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from features.cases import AS_ASKED, FRAMEWISE, request_name
-from flows.ablation_page import PAGE, RESULT, SCORES, write_results
+from flows.ablation_page import PAGE, RESULT, write_results
 from flows.ablation_table import COMPARISONS, Comparison, Shown, Variant
-from flows.evaluate import case_frames, edits_by_name, scored_case
+from flows.evaluate import case_frames, case_rows, edits_by_name, scored_case
 from flows.inference import answer_cases, open_editor
 from flows.job import Job
 from flows.revision import commit
@@ -28,8 +28,8 @@ from inference.editor import Editor, FramesRequest
 from inference.params import Overrides, edit_settings
 from models.metrics import CaseFrames, replace_edit, score_case
 from stores.frames import pack_frames, unpack_frames
-from stores.schema import CASES, EDIT_REQUESTS
-from training.compare import Difference, paired_difference
+from stores.schema import EDIT_REQUESTS
+from training.compare import Difference, paired_differences
 from training.evaluate import ScoredCase
 
 # The chain up to the last table: stage three is trained, and the cases are answered, by the variants.
@@ -82,13 +82,7 @@ def run(bench: Bench, comparisons: Sequence[Comparison], seeds: int) -> Iterator
                     scored[variant.name] = _scored(bench, variant, cases, seeds)
                     restore(chain)
             new, old = (_shown(scored[side.name], pair.shown) for side in (pair.new, pair.old))
-            yield (
-                pair.name,
-                {
-                    name: paired_difference(new, old, name, seed=params.seed, resamples=params.resamples)
-                    for name in SCORES
-                },
-            )
+            yield pair.name, paired_differences(new, old, seed=params.seed, resamples=params.resamples)
 
 
 def needed(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
@@ -121,7 +115,7 @@ def _cases(job: Job, halves: bool) -> list[_Case]:
     requests = store.open(receipt.table(EDIT_REQUESTS.name)).rows(["name", "seed"]).to_pylist()
     seeds = {request["name"]: request["seed"] for request in requests}
     found = []
-    for row in store.open(receipt.table(CASES.name)).rows().to_pylist():
+    for row in case_rows(job):
         seed = seeds[request_name(AS_ASKED, row["id"])]
         found.append(_case(row, seed, False, editor))
         if halves and row["frames"] > 1:

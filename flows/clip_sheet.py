@@ -8,24 +8,21 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from features.cases import AS_ASKED, request_name
-from flows.evaluate import EXPERIMENT, case_frames, edits_by_name
+from flows.evaluate import EXPERIMENT, case_frames, case_rows, edits_by_name, side_by_side
 from flows.inference import open_editor
 from flows.job import Job
 from flows.settings import ROOT, apply_environment
 from flows.stages import STAGES
 from inference.gallery import GalleryRow, gallery
 from models.metrics import Frames, replace_edit, score_case
-from stores.clip_writer import encode_clip, write_picture
+from stores.clip_writer import write_picture
 from stores.model_registry.tracking import Tracking
-from stores.schema import CASES, EDITS
+from stores.schema import EDITS
 
 CLIPS = 40
 SHOWN_FRAMES = 2  # the first and the last
@@ -65,9 +62,8 @@ def shown_clips(job: Job, stages: Sequence[str], count: int) -> list[ShownClip]:
     """
     editor = open_editor(job, receipt=job.receipt(stages[-1])).editor
     edits = {stage: edits_by_name(job, stage) for stage in stages}
-    rows = job.folder("cases").open(job.receipt("cases").table(CASES.name)).rows().to_pylist()
     found = []
-    for case in [row for row in rows if row["frames"] > 1][:count]:
+    for case in [row for row in case_rows(job) if row["frames"] > 1][:count]:
         made = {stage: own[request_name(AS_ASKED, case["id"])] for stage, own in edits.items()}
         frames = case_frames(case, editor, made[stages[-1]])
         passed = {stage: bool(score_case(replace_edit(frames, edit)).success) for stage, edit in made.items()}
@@ -85,15 +81,11 @@ def log(job: Job, stages: Sequence[str], clips: Sequence[ShownClip], sheet: Path
         run.file(sheet, "sheets")
         for number, clip in enumerate(clips):
             path = Path(folder) / f"clip_{number:02d}_{clip.task}.mp4"
-            together = np.concatenate(clip.panels, axis=2)
-            path.write_bytes(encode_clip(together, Fraction(clip.fps).limit_denominator(1000)))
+            path.write_bytes(side_by_side(clip.panels, clip.fps))
             run.file(path, "clips")
-        run.note("\n".join(["From left to right: source, " + ", ".join(stages) + ", truth.", "", *_list(clips)]))
+        listed = [f"{number}. {clip.text}" for number, clip in enumerate(clips)]
+        run.note("\n".join([f"From left to right: source, {', '.join(stages)}, truth.", "", *listed]))
         return run.link()
-
-
-def _list(clips: Sequence[ShownClip]) -> list[str]:
-    return [f"{number}. {clip.text}" for number, clip in enumerate(clips)]
 
 
 def main() -> None:

@@ -100,9 +100,14 @@ def verdict(report: Evaluation, decisions: Mapping[str, GateDecision]) -> str:
 
 def _results(job: Job, stages: Sequence[str], editor: Editor) -> Iterator[CaseResult]:
     edits = {stage: edits_by_name(job, stage) for stage in stages}
-    table = job.folder("cases").open(job.receipt("cases").table(CASES.name))
-    for case in table.rows().to_pylist():
+    for case in case_rows(job):
         yield _result(case, editor, edits)
+
+
+def case_rows(job: Job) -> list[dict[str, Any]]:
+    """The held-out cases, all columns."""
+    rows: list[dict[str, Any]] = job.folder("cases").open(job.receipt("cases").table(CASES.name)).rows().to_pylist()
+    return rows
 
 
 def case_frames(case: Mapping[str, Any], editor: Editor, edit: np.ndarray) -> CaseFrames:
@@ -209,12 +214,15 @@ def _length(result: CaseResult) -> int:
 
 
 def _log_clip(job: Job, run: TrackedRun, number: int, result: CaseResult) -> None:
-    """Source, the edit of every stage, and truth side by side as one playable clip."""
     rows = list(result.rows.values())
-    together = np.concatenate([rows[0].source, *(row.edit for row in rows), rows[0].truth], axis=2)
     path = job.state.outputs / STAGE / f"clip_{number:02d}_{rows[0].task}.mp4"
-    path.write_bytes(encode_clip(together, Fraction(result.fps).limit_denominator(1000)))
+    path.write_bytes(side_by_side([rows[0].source, *(row.edit for row in rows), rows[0].truth], result.fps))
     run.file(path, "clips")
+
+
+def side_by_side(panels: Sequence[np.ndarray], fps: float) -> bytes:
+    """Source, the edit of every stage, and truth, each [f h w 3], as one playable clip."""
+    return encode_clip(np.concatenate(panels, axis=2), Fraction(fps).limit_denominator(1000))
 
 
 def _promote(job: Job, stage: str, decision: GateDecision, is_champion: bool) -> None:

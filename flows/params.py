@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from features.params import FeaturesParams
+from features.plan import GROUPS
 from inference.params import InferenceParams
 from models.build import ModelParams
 from training.params import TrainingParams
@@ -47,6 +48,14 @@ class Params(BaseModel):
         said, made = self.models.text.frame_rate_prefix, self.features.geometry.frame_rate
         if said is not None and said != made:
             raise ValueError(f"models.text.frame_rate_prefix says {said:g}, features.geometry.frame_rate is {made:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_are_known(self) -> "Params":
+        for name, stage in {"base": self.training.base, **self.training.stages}.items():
+            unknown = sorted(set(stage.groups) - set(GROUPS))
+            if unknown:
+                raise ValueError(f"training of {name!r}: unknown groups {unknown}; known: {', '.join(GROUPS)}")
         return self
 
     @classmethod

@@ -232,6 +232,10 @@ def test_comments_survive(name: str) -> None:
             "features:\n  pairs:\n    one:\n      tasks: {recolor: 2}\n",
             "features.pairs.one.tasks: .*unknown task 'recolor'",
         ),
+        (
+            "training:\n  stages:\n    two:\n      groups: {animatedd: {weight: 1, batch: 8}}\n",
+            "unknown groups .'animatedd'",
+        ),
         ("evaluation: {resamples: 0}\n", "evaluation.resamples: Input should be"),
         ("evaluation: 3\n", "evaluation: Input should be"),
     ],

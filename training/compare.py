@@ -11,6 +11,7 @@ import numpy as np
 
 from training.evaluate import INTERVAL, ScoredCase, Values, Weights, drawn_scenes, over_tasks, weighted_mean
 
+COMPARED = ("success", "edit_psnr", "keep_psnr", "flicker")
 Seeds = Sequence[Sequence[ScoredCase]]  # the same cases, scored once a seed
 
 
@@ -28,6 +29,11 @@ class Difference:
     low: float
     high: float
     scatter: float
+
+
+def paired_differences(new: Seeds, old: Seeds, *, seed: int, resamples: int) -> dict[str, Difference]:
+    """The differences of all scores that are compared, by name; as `paired_difference`."""
+    return {name: paired_difference(new, old, name, seed=seed, resamples=resamples) for name in COMPARED}
 
 
 def paired_difference(new: Seeds, old: Seeds, name: str, *, seed: int, resamples: int) -> Difference:

@@ -8,10 +8,11 @@ import pytest
 
 from benchmarks import stages
 from benchmarks.shipped import prepare
-from benchmarks.stages import SCORES, measure
+from benchmarks.stages import measure
 from flows.job import Job
 from stores.receipts import save_receipt
 from tests.world import ROOT
+from training.compare import COMPARED
 
 FEW = ("features.cases.pictures=3", "features.cases.clips=0", "evaluation.resamples=20")
 ONE_STEP = "inference.num_inference_steps=1"
@@ -26,7 +27,7 @@ def test_a_stage_that_is_the_one_before_differs_by_nothing(tmp_path: Path, monke
     for name in ("cases", "success", "edit_psnr"):
         assert found[f"two/overall/{name}"] == found[f"one/overall/{name}"]
     assert found["one/overall/cases"] == found["one/pictures/cases"] == 3 and "one/clips/cases" not in found
-    assert [found[f"two/overall/{score}/more"] for score in SCORES[:3]] == [0, 0, 0]
+    assert [found[f"two/overall/{score}/more"] for score in COMPARED[:3]] == [0, 0, 0]
     # The command writes the same figures, with what they are of.
     result = tmp_path / "stages.json"
     told = ["--state", str(job.state.root), "--pictures", "3", "--clips", "0", "--result", str(result)]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.steps import SCORES, figures_of, measure
+from benchmarks.steps import figures_of, measure
 from flows.job import Job
 from tests.world import ROOT
-from training.compare import Difference
+from training.compare import COMPARED, Difference
 
 
 def test_figures_leave_out_what_is_defined_for_no_case() -> None:
@@ -29,5 +29,5 @@ def test_the_most_steps_differ_from_themselves_by_nothing(tmp_path: Path) -> Non
     }
     with jobs[2].state.writing():
         found = measure(jobs)
-    assert all((found[2][name].value, found[2][name].low) == (0, 0) for name in SCORES if found[2][name].cases)
+    assert all((found[2][name].value, found[2][name].low) == (0, 0) for name in COMPARED if found[2][name].cases)
     assert found[1]["edit_psnr"].cases > 0 and found[1]["edit_psnr"].value != 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from flows.ablation_page import BEGIN, END, PAGE, RESULT, SCORES, differences, figures_of, table, write_results
+from flows.ablation_page import BEGIN, END, PAGE, RESULT, differences, figures_of, table, write_results
 from flows.ablation_table import COMPARISONS, ONE, THREE, TWO, Comparison, Shown, Variant
 from flows.ablations import NEEDED, Bench, halved, needed, run
 from flows.params import Params
@@ -19,7 +19,7 @@ from stores.frames import pack_frames, unpack_frames
 from stores.model_registry.tracking import Tracking
 from stores.receipts import Receipt
 from tests.flows.checkout import Made
-from training.compare import Difference
+from training.compare import COMPARED, Difference
 
 NAMES = [stage.name for stage in CHAIN]
 (PLAIN,) = (pair for pair in COMPARISONS if pair.name == "backtranslation_over_plain")
@@ -54,9 +54,9 @@ def test_variants_are_compared_and_the_chain_is_left_as_it_was(made: Made) -> No
         found = dict(run(bench, (PLAIN, NOTHING, HALVES), seeds=1))
     assert {name: made.receipts[name] for name in NEEDED}.items() <= checkout.receipts(state).items()
     assert set(found) == {"nothing", "halves", PLAIN.name} and all(
-        set(scores) == set(SCORES) for scores in found.values()
+        set(scores) == set(COMPARED) for scores in found.values()
     )
-    for score in SCORES:
+    for score in COMPARED:
         same = found["nothing"][score]
         assert same.cases == 0 or (same.value, same.low, same.high) == (0, 0, 0)
     assert found[PLAIN.name]["edit_psnr"].cases == 2, "the clips"
@@ -100,7 +100,7 @@ def test_results_come_back_from_the_record_and_others_are_left(tmp_path: Path) -
     page.write_text(f"before\n{BEGIN}\n{END}\nafter\n")
     first, second = COMPARISONS[:2]
     nowhere = Difference(0, *[float("nan")] * 6)
-    found = {name: Difference(3, 0.5, 0.25, 0.25, -0.125, 0.5, 0.0) for name in SCORES} | {"flicker": nowhere}
+    found = {name: Difference(3, 0.5, 0.25, 0.25, -0.125, 0.5, 0.0) for name in COMPARED} | {"flicker": nowhere}
     how = {"seeds": 3, "params": "params.yaml", "values": [], "commit": "c0ffee1"}
     write_results({first.name: found}, how, result, page)
     write_results({second.name: found}, how | {"seeds": 1, "values": ["seed=1"]}, result, page)
