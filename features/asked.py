@@ -49,8 +49,8 @@ class Moment:
 class AskSetting:
     """What requests are made from.
 
-    `moment` draws what a planned row is asked of; `drawn_by` are the values that decide how. With `both_ways` the way
-    back is written too, and what has none is not asked.
+    `moment` draws what a planned row is asked of; `drawn_by` are the values that decide how. `sampling` is what they
+    state of their own, as JSON. With `both_ways` the way back is written too, and what has none is not asked.
     """
 
     stage: str
@@ -59,11 +59,12 @@ class AskSetting:
     writer: InstructionWriter
     moment: Callable[[PlannedRow, np.random.Generator], Moment]
     drawn_by: str
+    sampling: str | None = None
     both_ways: bool = False
 
     def request_id(self, row: PlannedRow) -> str:
         """Known before the request is written."""
-        who = (self.writer.revision, self.compose.code, self.compose.values(), self.drawn_by)
+        who = (self.writer.revision, self.compose.code, self.compose.values(), self.drawn_by, self.sampling or "")
         return content_id(self.purpose, self.stage, self.compose.seed, row.number, row.split, row.task, *who)
 
 
@@ -256,6 +257,7 @@ def _request_row(one: _Drawn, answer: Written, back: Inverted | None, setting: A
         "kind": "picture" if is_picture else "video",
         "instruction": answer.instruction,
         "task": answer.task,
+        "settings": setting.sampling,
         "inverse_instruction": back and back.instruction,
         "inverse_task": back and back.task,
         "scene": moment.scene,

@@ -1,8 +1,17 @@
 """The block `features` of params.yaml."""
 
+import json
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+)
 
 from features.affine import AffineParams
 from features.maskers.config import MaskerConfig
@@ -105,6 +114,19 @@ class PairsParams(Block):
     shard: PositiveInt
 
 
+class SamplingParams(Block):
+    """How an editor is to sample what it is asked for; null leaves it to the block `inference`."""
+
+    num_inference_steps: PositiveInt | None
+    guidance_scale: NonNegativeFloat | None
+    video_guidance_scale: NonNegativeFloat | None
+
+    def settings(self) -> str | None:
+        """As a request states it: JSON, or None where all is left to `inference`."""
+        stated = self.model_dump(exclude_none=True)
+        return json.dumps(stated, sort_keys=True) if stated else None
+
+
 class AnimatedParams(Block):
     """How many frames an editor is asked to edit, and how; how each accepted edit is moved; how few are too few.
 
@@ -115,6 +137,7 @@ class AnimatedParams(Block):
     tasks: TaskWeights
     filmed_share: float = Field(ge=0, le=1)
     writer: WriterConfig
+    sampling: SamplingParams
     motions: PositiveInt
     motion: AffineParams
     least_accepted: PositiveInt
@@ -147,6 +170,7 @@ class BacktranslatedParams(Block):
     tasks: TaskWeights
     composed_share: float = Field(ge=0, le=1)
     writer: WriterConfig
+    sampling: SamplingParams
     backwards: bool
     least_accepted: PositiveInt
     replay: str

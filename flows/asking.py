@@ -40,6 +40,7 @@ def ask_frames(job: Job, steps: Steps, stage: str) -> Receipt:
         writer=steps.run("open writer", lambda: build_writer(params.writer, os.environ)),
         moment=partial(animated.draw_frame, compose=compose, filmed_share=params.filmed_share),
         drawn_by=str(params.filmed_share),
+        sampling=params.sampling.settings(),
     )
     plan = animated.plan_frames(params, job.params.features.pairs[stage].validation_share)
     return _ask_all(job, steps, setting, plan)
@@ -55,6 +56,7 @@ def ask_clips(job: Job, steps: Steps, stage: str) -> Receipt:
         writer=steps.run("open writer", lambda: build_writer(params.writer, os.environ)),
         moment=partial(backtranslated.draw_clip, compose=compose, composed_share=params.composed_share),
         drawn_by=str(params.composed_share),
+        sampling=params.sampling.settings(),
         both_ways=True,
     )
     plan = backtranslated.plan_clips(params, job.params.features.pairs[stage].validation_share)

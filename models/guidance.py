@@ -22,22 +22,25 @@ class GuidanceScales:
     text: float
 
     @property
-    def is_plain(self) -> bool:
-        return self.video == 1.0 and self.text == 1.0
+    def weights(self) -> tuple[float, float, float]:
+        """What u(0,0), u(v,0) and u(v,c) count for; together one."""
+        return 1.0 - self.video, self.video - self.text, self.text
 
 
 def guided(model: ConditionalVelocity, condition: Condition, null: NullCondition, scales: GuidanceScales) -> Velocity:
-    """u(0,0) + s_V [u(v,0) - u(0,0)] + s_T [u(v,c) - u(v,0)], with the three passes in one batch."""
-    if scales.is_plain:
-        return lambda x, t: model(x, t, condition)
+    """u(0,0) + s_V [u(v,0) - u(0,0)] + s_T [u(v,c) - u(v,0)], in one batch of the passes that count.
+
+    One is left out where a scale of 1 or two equal scales cancel it; with 1 and 1 only the plain velocity is left.
+    """
     everything = torch.ones(condition.source.shape[0], dtype=torch.bool, device=condition.source.device)
     no_text = without_text(condition, null, everything)
-    nothing = without_source(no_text, null, everything)
-    stacked = _stack([nothing, no_text, condition])
+    told = (without_source(no_text, null, everything), no_text, condition)
+    counted = [(weight, one) for weight, one in zip(scales.weights, told, strict=True) if weight]
+    stacked = _stack([one for _, one in counted])
 
     def velocity(x: Tensor, t: Tensor) -> Tensor:
-        bare, video, full = model(x.repeat(3, 1, 1, 1, 1), t.repeat(3), stacked).chunk(3)
-        return bare + scales.video * (video - bare) + scales.text * (full - video)
+        passes = model(x.repeat(len(counted), 1, 1, 1, 1), t.repeat(len(counted)), stacked).chunk(len(counted))
+        return sum((weight * one for (weight, _), one in zip(counted, passes, strict=True)), torch.zeros_like(x))
 
     return velocity
 

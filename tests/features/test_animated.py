@@ -21,6 +21,7 @@ from features.asked import (
 )
 from features.edit_filter import Verdict, score_edit
 from features.pair_rows import encoded
+from features.params import SamplingParams
 from features.plan import ANIMATED, PlannedRow
 from features.quality import Rejection
 from features.writers.grammar import GrammarWriter
@@ -40,10 +41,10 @@ MOVES = MotionSetting("two", "code", MOTION, FRAMES)
 ROWS = [PlannedRow(number, ANIMATED, "train", ("add", "global")[number % 2]) for number in range(8)]
 
 
-def setting_of(made: Made, filmed_share: float = 1.0) -> AskSetting:
+def setting_of(made: Made, filmed_share: float = 1.0, sampling: str | None = None) -> AskSetting:
     compose = made.setting.compose
     moment = partial(draw_frame, compose=compose, filmed_share=filmed_share)
-    return AskSetting("two", PURPOSE, compose, GrammarWriter(), moment, str(filmed_share))
+    return AskSetting("two", PURPOSE, compose, GrammarWriter(), moment, str(filmed_share), sampling)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,16 @@ def test_a_request_depends_on_its_number_alone(made: Made) -> None:
     assert part.requests == whole.requests[5:6]
     other = ask(ROWS[5:6], setting_of(made, filmed_share=0.5))
     assert other.requests[0]["id"] != part.requests[0]["id"]
+
+
+def test_a_request_states_how_it_is_to_be_sampled(made: Made) -> None:
+    left = SamplingParams(num_inference_steps=None, guidance_scale=None, video_guidance_scale=None)
+    stated = left.model_copy(update={"num_inference_steps": 3, "guidance_scale": 1.5})
+    asked = [ask(ROWS[5:6], setting_of(made, sampling=one.settings())).requests[0] for one in (left, stated)]
+    overrides = [EditRequest.from_row(row).overrides() for row in asked]
+    assert overrides[0].num_inference_steps is None and asked[0]["id"] != asked[1]["id"]
+    assert (overrides[1].num_inference_steps, overrides[1].guidance_scale) == (3, 1.5)
+    assert overrides[1].video_guidance_scale is None
 
 
 def test_captions_that_no_edit_can_be_written_for_are_set_aside(made: Made) -> None:

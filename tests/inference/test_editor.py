@@ -70,7 +70,7 @@ def test_scales_of_one_are_no_guidance(editor: Editor, monkeypatch: pytest.Monke
     one = tiny.settings(editor, guidance_scale=1, video_guidance_scale=1)
     plain = editor.edit_frames(window(4), "make it red", one).frames
     assert set(batches) == {1}
-    nearly = one.model_copy(update={"guidance_scale": 1 + 1e-9})
+    nearly = one.model_copy(update={"guidance_scale": 1 + 1e-9, "video_guidance_scale": 1 + 2e-9})
     guided = editor.edit_frames(window(4), "make it red", nearly).frames
     hook.remove()
     assert batches[-1] == 3

@@ -28,7 +28,7 @@ def test_guidance_of_one_and_one_is_the_plain_velocity() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("null_length", [1, 9])
-@pytest.mark.parametrize(("video", "text"), [(1.5, 4.0), (1.0, 7.5), (1.0, 0.0), (0.0, 0.0)])
+@pytest.mark.parametrize(("video", "text"), [(1.5, 4.0), (1.0, 7.5), (2.5, 2.5), (1.0, 0.0), (0.0, 0.0)])
 def test_guidance_combines_three_separate_passes(video: float, text: float, null_length: int) -> None:
     editor, x, told, nothing = trained_editor(), latents(), condition(), null(null_length)
     everyone = torch.ones(2, dtype=torch.bool)
@@ -40,15 +40,20 @@ def test_guidance_combines_three_separate_passes(video: float, text: float, null
 
 
 @torch.no_grad()
-def test_the_three_passes_are_one_batch() -> None:
+@pytest.mark.parametrize(
+    ("video", "text", "passes"),
+    [(1.5, 4.0, 3), (1.0, 4.0, 2), (1.3, 1.3, 2), (1.0, 1.0, 1), (1.0, 0.0, 1), (0.0, 0.0, 1)],
+)
+def test_the_passes_that_count_are_one_batch(video: float, text: float, passes: int) -> None:
+    """A scale of one and two equal scales each cancel a pass."""
     batches: list[int] = []
 
     def velocity(x: torch.Tensor, t: torch.Tensor, told: Condition) -> torch.Tensor:
         batches.append(len(x))
         return x
 
-    guided(velocity, condition(), null(), GuidanceScales(1.5, 4.0))(latents(), T)
-    assert batches == [6]
+    found = guided(velocity, condition(), null(), GuidanceScales(video, text))(latents(), T)
+    assert batches == [2 * passes] and torch.allclose(found, latents(), atol=1e-5)
 
 
 def test_the_empty_text_comes_with_the_null_task_and_keeps_source_and_position() -> None:
