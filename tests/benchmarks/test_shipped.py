@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from benchmarks import shipped, steps
+from benchmarks import sampling, shipped
 from benchmarks.shipped import FIGURES, STAGE, SYSTEMS, figures_of
 from flows.record import RESULTS
 from tests.world import ROOT
@@ -22,7 +22,7 @@ def test_figures_are_those_of_the_evaluation() -> None:
 
 
 def test_the_checkout_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    for module in (shipped, steps):
+    for module in (shipped, sampling):
         monkeypatch.setattr(sys, "argv", [module.__name__, "--state", str(ROOT)])
         with pytest.raises(SystemExit):
             module.main()
