@@ -5,7 +5,7 @@ TORCH_INDEX ?=
 PREFECT_PORT ?= 4210
 MLFLOW_PORT ?= 5210
 STATE ?= .
-TEST_PROCESSES ?= 0
+TEST_PROCESSES ?= 2
 P ?=
 export PYTHON TORCH_INDEX PREFECT_PORT MLFLOW_PORT STATE
 
@@ -36,7 +36,7 @@ name-given:
 	@[ -n "$(P)" ] || { echo "moviegen-edit: say which preset: make preset P=NAME" >&2; exit 1; }
 
 # A file stays in one process, for the chain that it shares; several processes of several threads wait for one another.
-test: data ## the test suite on CPU [TEST_PROCESSES=2: in so many processes]
+test: data ## the test suite on CPU [TEST_PROCESSES=0: in one process]
 	@$(if $(filter-out 0,$(TEST_PROCESSES)),OMP_NUM_THREADS=1) $(RUN) pytest -n $(TEST_PROCESSES) --dist loadfile
 
 check: env ## format, lint, types, architecture

@@ -17,8 +17,8 @@ from flows.inference import open_editor
 from flows.job import Job
 from flows.record import RESULTS, write_record
 from flows.settings import ROOT, apply_environment
-from models.metrics import score_case
 from models.scorers.build import build_scorer
+from models.success import score_case
 
 STAGE = "one"
 

@@ -24,8 +24,9 @@ from flows.revision import code_digest
 from flows.settings import ROOT, apply_environment
 from flows.training import SHIPPED, WEIGHTS
 from models.build import AUTOENCODER, BASE, EDITOR
-from models.metrics import CaseFrames, edit_psnr, edit_region, psnr, score_case
+from models.metrics import edit_psnr, edit_region, psnr
 from models.pixels import Frames
+from models.success import CaseFrames, score_case
 from models.weights import load_bundle
 from stores.schema import content_id
 

@@ -14,7 +14,7 @@ from flows.job import Job
 from flows.record import RESULTS
 from flows.settings import ROOT
 from flows.steps import PlainSteps
-from models.metrics import CaseFrames, replace_edit, score_case
+from models.success import CaseFrames, replace_edit, score_case
 from stores.frames import unpack_frames
 from training.compare import Difference
 from training.evaluate import ScoredCase

@@ -25,6 +25,7 @@ from features.writers.protocol import (
     WriterReport,
     Written,
 )
+from models.cores import on_cores
 from stores.frames import pack_frames, unpack_frames
 from stores.schema import EDIT_REQUESTS, EDITS, content_id
 
@@ -178,15 +179,18 @@ def judged(
     found: Iterable[AskedEdit | Mapping[str, Any]], judge: Callable[[AskedEdit], Verdict], purpose: str
 ) -> Judged:
     """Edits with a judge's verdicts; failed ones are set aside with their error."""
-    edits: list[JudgedEdit] = []
-    aside: list[dict[str, Any]] = []
-    for one in found:
-        if not isinstance(one, AskedEdit):
-            aside.append(quarantined(purpose, EDITS.name, one["id"], Rejection("edit failed", one["error"] or "")))
-            continue
-        edits.append(JudgedEdit(one, judge(one)))
-        aside += [quarantined(purpose, EDITS.name, one.edit_id, reason) for reason in edits[-1].verdict.reasons]
-    return Judged(tuple(edits), tuple(aside))
+    listed = list(found)
+    failed = [
+        quarantined(purpose, EDITS.name, one["id"], Rejection("edit failed", one["error"] or ""))
+        for one in listed
+        if not isinstance(one, AskedEdit)
+    ]
+    asked = [one for one in listed if isinstance(one, AskedEdit)]
+    edits = [JudgedEdit(one, verdict) for one, verdict in zip(asked, on_cores(judge, asked), strict=True)]
+    turned_away = [
+        quarantined(purpose, EDITS.name, one.edit.edit_id, reason) for one in edits for reason in one.verdict.reasons
+    ]
+    return Judged(tuple(edits), (*failed, *turned_away))
 
 
 def require_enough(found: Judged, least: int) -> None:

@@ -12,6 +12,7 @@ from features.generated import Making
 from features.pair_rows import Triple
 from features.pairs import PairSetting, make_triple
 from features.plan import GROUPS, PlannedRow
+from models.cores import on_cores
 from models.metrics import psnr
 from stores.feature_store import FeatureStore
 from stores.schema import EDIT_PAIRS
@@ -66,10 +67,10 @@ def decoded_psnr(triples: Triples, encoder: PairEncoder, store: FeatureStore) ->
 
 
 def _worse(stored: dict[str, Any], triple: Triple, encoder: PairEncoder) -> float:
-    found = [_psnr(stored["target_latents"], triple.target, encoder)]
+    pairs = [(stored["target_latents"], triple.target)]
     if triple.source is not None:
-        found.append(_psnr(stored["source_latents"], triple.source, encoder))
-    return round(min(found), 2)
+        pairs.append((stored["source_latents"], triple.source))
+    return round(min(on_cores(lambda pair: _psnr(*pair, encoder), pairs)), 2)
 
 
 def _psnr(latents: bytes | None, truth: np.ndarray, encoder: PairEncoder) -> float:

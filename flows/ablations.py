@@ -26,7 +26,7 @@ from flows.stages import BY_DEFAULT, CHAIN
 from flows.steps import PlainSteps
 from inference.editor import Editor, FramesRequest
 from inference.params import Overrides, edit_settings
-from models.metrics import CaseFrames, replace_edit, score_case
+from models.success import CaseFrames, replace_edit, score_case
 from stores.frames import pack_frames, unpack_frames
 from stores.schema import EDIT_REQUESTS
 from training.compare import Difference, paired_differences

@@ -19,7 +19,8 @@ from flows.job import Job
 from flows.settings import ROOT, apply_environment
 from flows.stages import STAGES
 from inference.gallery import GalleryRow, gallery
-from models.metrics import Frames, replace_edit, score_case
+from models.metrics import Frames
+from models.success import replace_edit, score_case
 from stores.clip_writer import write_picture
 from stores.model_registry.tracking import Tracking
 from stores.schema import EDITS

@@ -6,7 +6,7 @@ bits with its neighbours, so a resumed run repeats the batch that was cut off an
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -44,8 +44,22 @@ class Answered:
 
 
 @dataclass(frozen=True, eq=False)
+class _Alike:
+    """Plans that come to one and the same edit: it is made once, from the first, and gives each its row."""
+
+    plans: tuple[Planned, ...]
+
+    @property
+    def first(self) -> Planned:
+        return self.plans[0]
+
+    def left(self, done: set[str]) -> list[Planned]:
+        return [plan for plan in self.plans if plan.id not in done]
+
+
+@dataclass(frozen=True, eq=False)
 class _Loaded:
-    plan: Planned
+    alike: _Alike
     clip: Clip
     request: FramesRequest
 
@@ -77,10 +91,10 @@ def answer(
     writer = _Writer(store)
     behind = 0
     try:
-        for chunk in _chunks(list(plans.values()), batch_size):
+        for chunk in _chunks(list(plans.values()), editor, batch_size):
             for row in _rows(chunk, done, editor, outputs):
                 writer.add(row)
-            behind += len(chunk)
+            behind += sum(len(alike.plans) for alike in chunk)
             if progress is not None:
                 progress(behind, len(plans))
     finally:
@@ -120,13 +134,17 @@ def _done(store: FeatureStore, outputs: Path) -> set[str]:
     return {row["id"] for row in rows if row["status"] == OK and (path := located(outputs, row)) and path.is_file()}
 
 
-def _chunks(plans: Sequence[Planned], batch_size: int) -> Iterator[list[Planned]]:
+def _chunks(plans: Sequence[Planned], editor: Editor, batch_size: int) -> Iterator[list[_Alike]]:
     """Users' files one by one, the rest in chunks of what probably has one geometry, in an order of content."""
     machine = sorted((plan for plan in plans if plan.request.purpose != USER), key=_chunk_order)
-    for _, alike in groupby(machine, key=lambda plan: _chunk_order(plan)[:-1]):
-        members = list(alike)
+    edits: dict[Hashable, list[Planned]] = defaultdict(list)
+    for plan in machine:
+        edits[_edit_key(plan, editor)].append(plan)
+    alike = [_Alike(tuple(members)) for members in edits.values()]
+    for _, group in groupby(alike, key=lambda one: _chunk_order(one.first)[:-1]):
+        members = list(group)
         yield from (members[start : start + batch_size] for start in range(0, len(members), batch_size))
-    yield from ([plan] for plan in plans if plan.request.purpose == USER)
+    yield from ([_Alike((plan,))] for plan in plans if plan.request.purpose == USER)
 
 
 def _chunk_order(plan: Planned) -> tuple[str, str, str, str]:
@@ -134,20 +152,34 @@ def _chunk_order(plan: Planned) -> tuple[str, str, str, str]:
     return request.purpose, request.kind or "", request.settings or "", request.id
 
 
-def _rows(chunk: Sequence[Planned], done: set[str], editor: Editor, outputs: Path) -> Iterator[EditRow]:
+def _edit_key(plan: Planned, editor: Editor) -> Hashable:
+    """What the edit of a request depends on, the task predicted where none is stated; its own if it cannot be tried."""
+    request = plan.request
+    try:
+        if plan.settings is None:
+            return plan.id
+        task = editor.task_of(request.instruction, plan.settings)
+    except EditError:
+        return plan.id
+    settings = plan.settings.model_copy(update={"task": task})
+    return request.media, request.clip_uri, request.fps, checked_instruction(request.instruction), settings
+
+
+def _rows(chunk: Sequence[_Alike], done: set[str], editor: Editor, outputs: Path) -> Iterator[EditRow]:
     """A row for every request that is not done, whatever happens to any of them."""
-    if all(plan.id in done for plan in chunk):
+    if not any(alike.left(done) for alike in chunk):
         return
-    if chunk[0].request.purpose == USER:
-        yield from (_attempt(plan, editor, partial(file_row, plan, editor, outputs)) for plan in chunk)
+    if chunk[0].first.request.purpose == USER:
+        plan = chunk[0].first
+        yield _attempt(plan, editor, partial(file_row, plan, editor, outputs))
         return
     groups: dict[tuple[object, ...], list[_Loaded]] = defaultdict(list)
-    for plan in chunk:
+    for alike in chunk:
         try:
-            loaded = _load(plan, editor)
+            loaded = _load(alike, editor)
         except Exception as error:  # a row of the user's or of a model's making may fail in any way
-            if plan.id not in done:  # its media may be gone since
-                yield error_row(plan, editor.model, error)
+            # Those done before stay: only their media may be gone since.
+            yield from (error_row(plan, editor.model, error) for plan in alike.left(done))
             continue
         groups[loaded.group].append(loaded)
     for members in groups.values():
@@ -161,13 +193,13 @@ def _edited_rows(members: Sequence[_Loaded], done: set[str], editor: Editor, out
         log.warning("a batch of %d failed (%s); its rows are tried one by one", len(members), error)
         edits = [None] * len(members)
     for member, edit in zip(members, edits, strict=True):
-        if member.plan.id not in done:
-            yield _attempt(member.plan, editor, partial(_frames_row, member, edit, editor, outputs))
+        for plan in member.alike.left(done):
+            yield _attempt(plan, editor, partial(_frames_row, plan, member, edit, editor, outputs))
 
 
-def _frames_row(member: _Loaded, edit: EditedFrames | None, editor: Editor, outputs: Path) -> EditRow:
+def _frames_row(plan: Planned, member: _Loaded, edit: EditedFrames | None, editor: Editor, outputs: Path) -> EditRow:
     edited = edit or _edit_together([member], editor)[0]
-    return frames_row(member.plan, editor.model, outputs, member.clip, edited)
+    return frames_row(plan, editor.model, outputs, member.clip, edited)
 
 
 def _attempt(plan: Planned, editor: Editor, make: Callable[[], EditRow]) -> EditRow:
@@ -199,12 +231,13 @@ def _edit_long(request: FramesRequest, editor: Editor) -> EditedFrames:
     return EditedFrames(np.stack(list(frames)), task, seconds)
 
 
-def _load(plan: Planned, editor: Editor) -> _Loaded:
+def _load(alike: _Alike, editor: Editor) -> _Loaded:
+    plan = alike.first
     if plan.settings is None:
         raise EditError(plan.problem or "no settings")
     clip = _source(plan.request, editor)
     settings: EditSettings = plan.settings
-    return _Loaded(plan, clip, FramesRequest(clip.frames, checked_instruction(plan.request.instruction), settings))
+    return _Loaded(alike, clip, FramesRequest(clip.frames, checked_instruction(plan.request.instruction), settings))
 
 
 def _source(request: EditRequest, editor: Editor) -> Clip:

@@ -23,6 +23,7 @@ from models.build import (
     load_editor,
 )
 from models.conditioning import Condition, NullCondition
+from models.cores import on_cores
 from models.guidance import GuidanceScales, guided
 from models.pixels import Frames, to_frames, to_video
 from models.precision import autocast
@@ -34,6 +35,7 @@ from models.tiling import decode_tiled, encode_tiled
 from models.weights import load_bundle
 from stores.receipts import ModelReceipt
 
+TOGETHER = 2  # samples in one pass on a CPU: measured faster than one or four, as their states stay in its cache
 TEXT_CACHE = 256  # instructions; all windows of a clip share one
 
 
@@ -133,15 +135,24 @@ class Editor:
         started = time.perf_counter()
         self._check_batch(requests)
         tasks = [self.task_of(request.instruction, request.settings) for request in requests]
-        condition = self._condition(requests, tasks)
-        latents = self._sample(condition, requests)
+        asked = list(zip(requests, tasks, strict=True))
+        if self.device.type == "cpu" and len(asked) > TOGETHER:
+            parts = [asked[start : start + TOGETHER] for start in range(0, len(asked), TOGETHER)]
+            edited = [frames for part in on_cores(self._edited, parts) for frames in part]
+        else:
+            edited = self._edited(asked)
+        seconds = (time.perf_counter() - started) / len(requests)
+        return [EditedFrames(frames, task, seconds) for frames, task in zip(edited, tasks, strict=True)]
+
+    @torch.inference_mode()
+    def _edited(self, asked: Sequence[tuple[FramesRequest, Task]]) -> list[Frames]:
+        requests = [request for request, _ in asked]
+        latents = self._sample(self._condition(requests, [task for _, task in asked]), requests)
         if not torch.isfinite(latents).all():
             raise EditError(
                 "the model gave values that are not finite: weights, guidance scale and precision do not fit"
             )
-        edited = self._decode(latents, requests[0].frames.shape[0])
-        seconds = (time.perf_counter() - started) / len(requests)
-        return [EditedFrames(frames, task, seconds) for frames, task in zip(edited, tasks, strict=True)]
+        return list(self._decode(latents, requests[0].frames.shape[0]))
 
     @torch.inference_mode()
     def reconstruct(self, frames: Frames) -> Frames:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
-from models.metrics import CaseScore, Conditions
+from models.success import CaseScore, Conditions
 
 Values = NDArray[np.float64]  # [n], one per case, NaN where not defined
 Weights = NDArray[np.int64]  # [resamples n], how often a case was drawn

@@ -104,7 +104,9 @@ def build_trainer(
         max_steps=steps,
         accumulate_grad_batches=params.accumulate,
         gradient_clip_val=optimizer.clip_norm,
-        val_check_interval=min(params.validate_every, steps) * params.accumulate,
+        # Counted over the whole run; what is trained is validated once more when it is done.
+        check_val_every_n_epoch=None,
+        val_check_interval=params.validate_every * params.accumulate,
         num_sanity_val_steps=0,
         log_every_n_steps=max(1, min(10, steps // 4)),
         logger=logger,

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from features.encode import PairEncoder
 from models.tiling import TilingConfig
@@ -32,3 +33,14 @@ def test_a_longer_clip_is_its_tiles_one_after_the_other() -> None:
     clip = _clip(10 * FACTOR)
     parts = [clip[start * FACTOR : stop * FACTOR] for start, stop in ((0, 4), (4, 8), (8, 10))]
     assert np.array_equal(_latents(clip), np.concatenate([_latents(part) for part in parts], axis=1))
+
+
+def test_latents_depend_neither_on_neighbours_nor_on_cores() -> None:
+    clips = [_clip(frames) for frames in (8, 1, 5, 8)]
+    encoder = PairEncoder(tiny_autoencoder(PARAMS), "x", text_encoder(), "fp32", PARAMS.inference.tiling)
+    together, before = encoder.latents(clips), torch.get_num_threads()
+    torch.set_num_threads(1 if before > 1 else 2)
+    try:
+        assert together == encoder.latents(clips) == [encoder.latents([clip])[0] for clip in clips]
+    finally:
+        torch.set_num_threads(before)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.metrics import CaseScore, Conditions
+from models.success import CaseScore, Conditions
 from training.compare import paired_difference
 from training.evaluate import ScoredCase
 

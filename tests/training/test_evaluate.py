@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from models.metrics import CaseScore, Conditions
+from models.success import CaseScore, Conditions
 from training.evaluate import Evaluation, Figures, ScoredCase, evaluate
 
 FIGURES = tuple(name for name in Figures.model_fields if name not in ("cases", "keep_cases"))
