@@ -7,7 +7,9 @@ from models.build import AUTOENCODER, EDITOR, load_editor
 from models.weights import load_bundle
 from tests.training import runs
 from tests.world import World
+from training.data import PairBatch
 from training.fit_stage import fit_stage
+from training.module import VelocityModule
 
 SHORT = "training.stages.one.steps=4"
 
@@ -46,6 +48,19 @@ def test_what_is_registered_is_what_was_trained(world: World) -> None:
     assert receipt.parents["autoencoder"] == world.adopted.model(AUTOENCODER).digest
     assert receipt.parents["start"] == world.adopted.model("base").digest
     assert {"val/loss", "predictor_accuracy", "val/task/add", "val/reach/image_edit"} <= set(receipt.figures)
+
+
+def test_a_training_is_validated_on_its_way_and_once_at_its_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+    real = VelocityModule.validation_step
+
+    def noted(module: VelocityModule, batch: PairBatch, batch_idx: int) -> None:
+        seen.append((module.trainer.global_step, batch_idx))
+        real(module, batch, batch_idx)
+
+    monkeypatch.setattr(VelocityModule, "validation_step", noted)
+    runs.train(world, runs.spec(world, SHORT, "training.trainer.validate_every=3", code="validated"))
+    assert {step for step, _ in seen} == {3, 4} and len(seen) == len(set(seen))
 
 
 def test_an_earlier_seed_gives_the_same_weights_and_another_does_not(world: World, short: dict) -> None:
