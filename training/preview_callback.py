@@ -7,6 +7,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from models.build import AnyAutoencoder
+from models.cores import on_cores
 from models.pixels import to_frames
 from models.precision import autocast
 from models.sampler import euler, linear_quadratic_times
@@ -52,13 +53,16 @@ class PreviewCallback(Callback):
             edit = euler(
                 lambda x, t: network(x, t, condition).float(), noise, linear_quadratic_times(PREVIEW_STEPS)
             ).cpu()
-            columns = [self._decode(latents) for latents in (batch.source, edit, batch.target)]
+        columns = [on_cores(self._decode, torch.split(latents, 1)) for latents in (batch.source, edit, batch.target)]
         network.train(training)
         return [list(row) for row in zip(*columns, strict=True)]
 
-    def _decode(self, latents: torch.Tensor) -> list[np.ndarray]:
+    @torch.no_grad()
+    def _decode(self, latents: torch.Tensor) -> np.ndarray:
         frames = latents.shape[2] * self._autoencoder.config.temporal_factor if latents.shape[2] > 1 else 1
-        return list(to_frames(self._autoencoder.decode(latents, frames)))
+        with autocast("cpu", "bf16"):
+            decoded: np.ndarray = to_frames(self._autoencoder.decode(latents, frames))[0]
+        return decoded
 
 
 def _strip(clips: list[np.ndarray]) -> np.ndarray:

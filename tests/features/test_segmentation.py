@@ -7,9 +7,11 @@ from features.instruction_tasks import tasks_told
 from features.maskers.config import SaliencyConfig
 from features.maskers.protocol import Masker, MaskRejected, MaskTrack
 from features.maskers.saliency import SaliencyMasker
+from features.masks import SalientMasker
 from features.pair_rows import Triple
 from features.plan import SEGMENTATION, PlannedRow
 from features.segmentation import marked_clip
+from features.tasks.marks import spoken
 from features.vocabulary import NOUNS, SPOKEN
 from tests.features.conftest import Made
 from tests.world import FRAMES, ROOT, SIDE
@@ -62,14 +64,27 @@ def test_rows_are_the_same_again(made: Made) -> None:
         assert one.instruction == again.instruction and np.array_equal(one.target, again.target)
 
 
-@pytest.mark.parametrize("least", [0.0, 1.0])
-def test_an_unsure_mask_is_rejected_with_its_reason(made: Made, least: float) -> None:
-    config = SaliencyConfig(
+def saliency(least: float) -> SaliencyConfig:
+    return SaliencyConfig(
         kind="saliency", network=str(ROOT / "data" / "pretrained" / "u2netp.onnx"), threads=1, radius=1,
         least_steadiness=0.0, least_confidence=least, least_share=0.0, most_share=1.0,
     )  # fmt: skip
-    for one in triples(made, SaliencyMasker(config), 0.0, count=2):
+
+
+@pytest.mark.parametrize("least", [0.0, 1.0])
+def test_an_unsure_mask_is_rejected_with_its_reason(made: Made, least: float) -> None:
+    for one in triples(made, SaliencyMasker(saliency(least)), 0.0, count=2):
         if least:
             assert isinstance(one, MaskRejected) and one.reason == "confidence below"
         else:
             assert isinstance(one, Triple) or one.reason == "no colour would show"
+
+
+def test_a_clip_asked_for_again_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    masker, seen, look = SaliencyMasker(saliency(0.0)), [], SalientMasker.mask
+    monkeypatch.setattr(SalientMasker, "mask", lambda own, frame: (seen.append(1), look(own, frame))[1])
+    clips = [np.random.default_rng(seed).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8) for seed in (0, 1)]
+    first, other, again = (masker.mask(clip, spoken(None)) for clip in (*clips, clips[0]))
+    assert len(seen) == 6
+    assert isinstance(first, MaskTrack) and isinstance(again, MaskTrack) and isinstance(other, MaskTrack)
+    assert np.array_equal(first.alpha, again.alpha) and not np.array_equal(first.alpha, other.alpha)
