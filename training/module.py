@@ -86,7 +86,7 @@ class VelocityModule(LightningModule):
         count, frames = len(batch), batch.target.shape[2]
         draws = Draws(
             noise=torch.randn(batch.target.shape, generator=generator),
-            time=logit_normal_time(count, generator, self._stage.time_mean),
+            time=logit_normal_time(count, generator, self._stage.time_mean, self._stage.time_std),
             dropout=torch.rand(count, generator=generator),
             offsets=self._offsets(count, frames, generator),
         )

@@ -70,8 +70,9 @@ class StageParams(Block):
     """One training stage, and where its weights come from.
 
     `start` is `base`, the name of an earlier stage, `shipped` for the editor that comes with the project, or null for
-    fresh weights. `time_mean` moves the flow times that are trained on: 0 is the paper's; below it more noise is seen,
-    where a place shows nothing of its own and has to be told from its neighbours. `fit_predictor` says whether the task
+    fresh weights. `time_mean` and `time_std` are of the logits of the flow times that are trained on: 0 and 1 are
+    the paper's; below 0 more noise is seen, where a place shows nothing of its own and has to be told from its
+    neighbours. `fit_predictor` says whether the task
     predictor is fitted on this stage's instructions, or handed on from the editor it starts from.
     """
 
@@ -82,6 +83,7 @@ class StageParams(Block):
     dropout: DropoutParams
     random_positions: bool
     time_mean: float
+    time_std: float = Field(gt=0)
     gate_rate: float = Field(gt=0)
     fit_predictor: bool
     optimizer: OptimizerParams

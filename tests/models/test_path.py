@@ -60,3 +60,8 @@ def test_a_mean_moves_the_odds_of_every_training_time_alike() -> None:
     usual, moved = (logit_normal_time(1000, torch.Generator().manual_seed(0), mean) for mean in (0.0, -1.0))
     assert torch.allclose(moved.logit(), usual.logit() - 1, atol=1e-3)
     assert torch.equal(usual, logit_normal_time(1000, torch.Generator().manual_seed(0)))
+
+
+def test_a_deviation_spreads_the_logits_about_their_mean() -> None:
+    usual, spread = (logit_normal_time(1000, torch.Generator().manual_seed(0), -1.0, std) for std in (1.0, 2.0))
+    assert torch.allclose(spread.logit() + 1, 2 * (usual.logit() + 1), atol=1e-3)
