@@ -190,7 +190,8 @@ class Editor:
         # One generator a sample, on the CPU: a sample depends neither on its batch nor on the device. All full windows
         # of a clip have one seed and one shape, hence the same noise, which keeps what is drawn alike over windows.
         noise = torch.stack([_noise(tuple(shape), request.settings.seed) for request in requests])
-        times = linear_quadratic_times(settings.num_inference_steps, self.params.emulated_steps)
+        params = self.params
+        times = linear_quadratic_times(settings.num_inference_steps, params.emulated_steps, params.linear_share)
         return euler(velocity, noise.to(self.device), times.to(self.device))
 
     def _velocity(self) -> Callable[[Latent, FlowTime, Condition], Latent]:

@@ -66,7 +66,7 @@ class Generator:
         condition = Condition(black, text, tasks, torch.zeros(1, dtype=torch.long))
         null = NullCondition(self._text.encode([""]), black)
         scales = GuidanceScales(video=1.0, text=params.guidance_scale)
-        times = linear_quadratic_times(params.num_inference_steps, params.emulated_steps)
+        times = linear_quadratic_times(params.num_inference_steps, params.emulated_steps, params.linear_share)
         latents = euler(guided(self._velocity, condition, null, scales), noise, times)
         with autocast("cpu", params.precision):
             found: Frames = to_frames(decode_tiled(self._autoencoder, latents, frames, params.tiling))[0]

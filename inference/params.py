@@ -39,6 +39,7 @@ class LimitParams(_Values):
 class InferenceParams(_Values):
     """Sampling, geometry and compositing of a deployment.
 
+    `linear_share` of the steps are as small as those of a schedule of `emulated_steps`, the others grow quadratically.
     `resolution` is the side in pixels of the square the model sees. `window_frames` is how many frames it edits at
     once; windows of a longer clip share `window_overlap` frames. `tiling` is how the autoencoder takes a window, as it
     took the clips of the training tables. `detail_threshold` is a mean absolute change in [0, 1] units, used with
@@ -47,6 +48,7 @@ class InferenceParams(_Values):
 
     num_inference_steps: int = Field(ge=1)
     emulated_steps: int = Field(ge=1)
+    linear_share: float = Field(ge=0, lt=1)
     guidance_scale: Scale
     video_guidance_scale: Scale
     seed: Seed

@@ -17,6 +17,7 @@ from inference.manifest import RowProblem
 from inference.report_page import PAGE
 from inference.requests import EditRequest
 from models.pixels import Frames
+from models.precision import arithmetic
 from stores.clip_files import MediaError, MediaInfo, MediaLimits, probe, read_clip
 from stores.clip_writer import encode_clip, encode_picture
 
@@ -114,7 +115,7 @@ def report_header(editor: Editor) -> ReportHeader:
         "Model resolution": f"{params.resolution} x {params.resolution}",
         "Window": f"{params.window_frames} frames, {params.window_overlap} shared",
         "Source detail": f"kept under {params.detail_threshold:g}" if params.keep_source_detail else "not kept",
-        "Precision": params.precision,
+        "Precision": arithmetic(editor.device, params.precision),
     }
     facts = tuple(Fact(name, str(value)) for name, value in shown.items())
     return ReportHeader(editor.model.name, editor.model.digest, facts)

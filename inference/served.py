@@ -4,6 +4,7 @@ The folder of a served model holds `autoencoder.safetensors`, `inference.json` (
 `editor.safetensors`.
 """
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -107,7 +108,10 @@ def served_params(folder: Path) -> InferenceParams:
     if not path.is_file():
         raise EditError(f"{path}: no such file; a served model carries its inference parameters")
     try:
-        return InferenceParams.model_validate_json(path.read_text())
+        # Models that were registered before the share could be chosen have the paper's.
+        return InferenceParams.model_validate({"linear_share": 0.5, **json.loads(path.read_text())})
+    except json.JSONDecodeError as error:
+        raise EditError(f"{path}: {error}") from error
     except ValidationError as error:
         raise EditError(f"{path}: {plain_message(error)}") from error
 

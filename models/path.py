@@ -40,5 +40,5 @@ class LinearPath:
 
 
 def logit_normal_time(count: int, generator: torch.Generator, mean: float = 0.0, std: float = 1.0) -> FlowTime:
-    """Draw flow times sigmoid(n), n ~ N(mean, std^2); with 0 and 1 the paper's training distribution (section 3.1.2)."""
+    """Draw flow times sigmoid(n), n ~ N(mean, std^2); with 0 and 1 the training times of the paper (section 3.1.2)."""
     return torch.sigmoid(std * torch.randn(count, generator=generator) + mean)

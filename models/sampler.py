@@ -12,18 +12,21 @@ from models.shapes import FlowTime, Latent
 Velocity = Callable[[Latent, FlowTime], Latent]
 
 
-def linear_quadratic_times(steps: int, emulated_steps: int = 250) -> Float[Tensor, " k"]:
+def linear_quadratic_times(steps: int, emulated_steps: int = 250, linear_share: float = 0.5) -> Float[Tensor, " k"]:
     """The `steps + 1` times from 0 to 1.
 
-    The first half are the first steps of a linear schedule of `emulated_steps`; the rest grow quadratically to 1 with
-    the slope continuous at the joint. The paper gives words only; this is the closed form that fits them.
+    A share of them, half in the paper, are the first steps of a linear schedule of `emulated_steps`; the rest grow
+    quadratically to 1 with the slope continuous at the joint. The paper gives words only; this is the closed form that
+    fits them.
 
     Raises:
-        ValueError: fewer than one step, or fewer emulated steps than steps.
+        ValueError: fewer than one step, fewer emulated steps than steps, or no step that is not linear.
     """
     if not 1 <= steps <= emulated_steps:
         raise ValueError(f"need 1 <= steps <= emulated steps, got steps={steps}, emulated_steps={emulated_steps}")
-    linear = steps // 2
+    if not 0 <= linear_share < 1:
+        raise ValueError(f"need 0 <= linear share < 1, got {linear_share}")
+    linear = int(steps * linear_share)
     quadratic = steps - linear
     joint = linear / emulated_steps
     head = torch.arange(linear, dtype=torch.float64) / emulated_steps

@@ -61,10 +61,12 @@ def fit_autoencoder(spec: TrainingSpec, state: State) -> Receipt | None:
         )  # fmt: skip
         run.tags({"moviegen.precision": str(trainer.precision)})
         side = measured_side(params)
-        weights = fit_or_resume(trainer, module, loader, CropValidation(raw, side), folder, params.steps)
+        validation = CropValidation(raw, side)
+        weights = fit_or_resume(trainer, module, loader, validation, folder, params.steps)
         if not trainer.is_global_zero:
             return None
         autoencoder.load_state_dict(weights)
+        trainer.validate(module, validation, verbose=False)  # the last point of the curve
         fix_statistics(autoencoder.eval(), loader, params.evenness)
         figures = measure(autoencoder, raw, side)
         figures |= {f"composed_{name}": value for name, value in measure(autoencoder, composed, side).items()}

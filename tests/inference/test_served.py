@@ -1,5 +1,6 @@
 """Served models take bytes and give bytes, through the same door as everything else."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -76,3 +77,15 @@ def test_a_folder_without_parameters_is_refused(tmp_path: Path) -> None:
     (tmp_path / served.PARAMS_FILE).write_text("{}")
     with pytest.raises(EditError, match="num_inference_steps: Field required"):
         served.serve_autoencoder(tmp_path)
+    (tmp_path / served.PARAMS_FILE).write_text("{")
+    with pytest.raises(EditError, match=r"inference\.json: Expecting"):
+        served.serve_autoencoder(tmp_path)
+
+
+def test_a_model_registered_before_the_share_of_linear_steps_keeps_the_papers(tmp_path: Path) -> None:
+    told = json.loads(tiny.params(linear_share=0.25).model_dump_json())
+    (tmp_path / served.PARAMS_FILE).write_text(json.dumps(told))
+    assert served.served_params(tmp_path).linear_share == 0.25
+    del told["linear_share"]
+    (tmp_path / served.PARAMS_FILE).write_text(json.dumps(told))
+    assert served.served_params(tmp_path).linear_share == 0.5

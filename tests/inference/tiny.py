@@ -79,6 +79,7 @@ def params(**changes: Any) -> InferenceParams:
     values = {
         "num_inference_steps": 3,
         "emulated_steps": 20,
+        "linear_share": 0.5,
         "guidance_scale": 3.0,
         "video_guidance_scale": 1.5,
         "seed": 7,

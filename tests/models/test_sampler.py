@@ -40,6 +40,23 @@ def test_as_many_steps_as_are_emulated_are_evenly_spaced() -> None:
     assert torch.allclose(linear_quadratic_times(40, 40), torch.linspace(0, 1, 41), atol=1e-6)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.9])
+@pytest.mark.parametrize("steps", [1, 4, 9, 50])
+def test_a_share_of_the_steps_is_linear_and_the_rest_grow_evenly(steps: int, share: float) -> None:
+    times = linear_quadratic_times(steps, 250, share).double()
+    linear = int(steps * share)
+    assert (len(times), times[0], times[-1]) == (steps + 1, 0, 1)
+    assert torch.allclose(times.diff()[:linear], torch.tensor(1 / 250, dtype=torch.float64), atol=1e-6)
+    growth = times[linear:].diff().diff()
+    assert (growth > 0).all() and torch.allclose(growth, growth.mean().expand_as(growth), atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 1.5])
+def test_a_share_without_a_quadratic_step_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="linear share"):
+        linear_quadratic_times(8, 250, share)
+
+
 @pytest.mark.parametrize(("steps", "emulated"), [(0, 250), (-3, 250), (251, 250), (5, 4)])
 def test_impossible_schedules_are_refused_with_both_numbers(steps: int, emulated: int) -> None:
     with pytest.raises(ValueError, match=f"steps={steps}, emulated_steps={emulated}"):
